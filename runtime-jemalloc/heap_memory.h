@@ -1,0 +1,59 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The seam between the shared heap and the memory it lives in.
+
+   [shared_heap.c] takes pools and large blocks through these functions and
+   knows nothing more about where they come from.  [heap_memory_system.c] maps
+   pools itself and leaves large blocks to [malloc]; [heap_memory_jemalloc.c]
+   takes both from one jemalloc arena.  The build links exactly one of them.
+
+   Sizes are in bytes.  All functions but [caml_heap_memory_init] and
+   [caml_heap_memory_shutdown] may be called by several domains at once; none
+   of them touches an OCaml value or raises. */
+
+#ifndef CAML_HEAP_MEMORY_H
+#define CAML_HEAP_MEMORY_H
+
+#ifdef CAML_INTERNALS
+
+#include "config.h"
+
+/* Makes the memory of the heap ready.  Called once, before the first domain
+   starts.  A failure is a fatal error. */
+void caml_heap_memory_init(void);
+
+/* Unmaps all memory of the heap: no OCaml value may be used afterwards.
+   Called once, by [caml_shutdown].  Does nothing while another domain is
+   running, since that domain still uses the heap. */
+void caml_heap_memory_shutdown(void);
+
+/* A pool: [Bsize_wsize(POOL_WSIZE)] bytes, uninitialised and aligned to a
+   page.  NULL when there is no memory.  The caller owns it until it hands it
+   to [caml_heap_pool_put]. */
+void* caml_heap_pool_get(void);
+void caml_heap_pool_put(void* pool);
+
+/* A large block of [size] bytes, uninitialised and aligned for any OCaml
+   block.  NULL when there is no memory.  [caml_heap_large_put] takes the size
+   that was asked for. */
+void* caml_heap_large_get(asize_t size);
+void caml_heap_large_put(void* block, asize_t size);
+
+/* A compaction has ended: the memory of the pools and large blocks that were
+   put back goes to the OS before this returns.  Called by one domain, inside
+   the stop-the-world section. */
+void caml_heap_compacted(void);
+
+#endif /* CAML_INTERNALS */
+
+#endif /* CAML_HEAP_MEMORY_H */

@@ -1,0 +1,68 @@
+# Where the memory of the major heap comes from.  Included by OCaml's Makefile;
+# JEMALLOC is set by configure --with-jemalloc: none, private, system or DIR.
+
+ifeq "$(JEMALLOC)" "none"
+
+heap_memory_C_SOURCES = heap_memory_system
+
+else
+
+heap_memory_C_SOURCES = \
+  heap_memory_jemalloc jemalloc_arena jemalloc_extents
+
+runtime_BUILT_HEADERS += runtime/jemalloc.h
+
+# Of a jemalloc that is installed only what the runtime calls is taken; its
+# C++ operators, for one, stay out.
+ifeq "$(JEMALLOC)" "private"
+jemalloc_LDFLAGS = --whole-archive
+else
+jemalloc_LDFLAGS = \
+  $(addprefix --undefined=,mallocx sdallocx mallctl)
+endif
+
+# Prints the header or one of the archives of the jemalloc in use.
+find_jemalloc = \
+  $(shell CC="$(CC)" build-aux/find-jemalloc "$(JEMALLOC)" "$(1)")
+
+ifeq "$(JEMALLOC)" "private"
+
+jemalloc/Makefile: jemalloc/configure build-aux/configure-jemalloc
+	CC="$(CC)" build-aux/configure-jemalloc jemalloc
+
+jemalloc/include/jemalloc/jemalloc.h: jemalloc/Makefile
+
+jemalloc/lib/libjemalloc.$(A) jemalloc/lib/libjemalloc_pic.$(A) &: \
+  jemalloc/Makefile
+	$(MAKE) -C jemalloc build_lib_static
+
+.PHONY: distclean-jemalloc
+distclean: distclean-jemalloc
+distclean-jemalloc:
+	if test -f jemalloc/Makefile; then $(MAKE) -C jemalloc distclean; fi
+
+endif
+
+# Whatever prefix a jemalloc was built with, its header lets us call it je_.
+runtime/jemalloc.h: $(call find_jemalloc,header)
+	$(V_GEN)echo '#define JEMALLOC_NO_DEMANGLE' > $@ && \
+	echo '#include "$(abspath $<)"' >> $@
+
+# All of jemalloc is one object in the runtime's archives, so that no link
+# flag is needed: the runtime is the last archive that a link searches.
+runtime/jemalloc.$(O): $(call find_jemalloc,archive)
+runtime/jemalloc_pic.$(O): $(call find_jemalloc,archive_pic)
+runtime/jemalloc.$(O) runtime/jemalloc_pic.$(O):
+	$(V_GEN)$(PACKLD)$@ $(jemalloc_LDFLAGS) $<
+
+$(addprefix runtime/,$(addsuffix .$(A),libcamlrun libcamlrund libcamlruni \
+    libcamlrun_non_shared libasmrun libasmrund libasmruni)): \
+  runtime/jemalloc.$(O)
+$(addprefix runtime/,libcamlrun_pic.$(A) libcamlrun_shared.$(SO) \
+    libasmrun_pic.$(A) libasmrun_shared.$(SO)): \
+  runtime/jemalloc_pic.$(O)
+
+clean::
+	rm -f runtime/jemalloc.h
+
+endif

@@ -1,0 +1,82 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#ifndef DEBUG
+#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
+#endif
+#include <assert.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include "jemalloc.h"
+#include "jemalloc_arena.h"
+
+/* How long pages stay dirty, then muzzy, in milliseconds.  One second each:
+   long enough for a heap that breathes with the major cycle to find its pages
+   again, short enough for an idle one to shrink soon. */
+#define DIRTY_DECAY_MS 1000
+#define MUZZY_DECAY_MS 1000
+
+/* Calls mallctl "arena.<index>.<name>". */
+static int arena_ctl(const struct caml_arena* arena, const char* name,
+                     void* new_value, size_t new_size) {
+  char path[64];
+  int len = snprintf(path, sizeof(path), "arena.%u.%s", arena->index, name);
+  assert(len > 0 && (size_t)len < sizeof(path));
+  (void)len;
+  return je_mallctl(path, NULL, NULL, new_value, new_size);
+}
+
+static bool set_decay(const struct caml_arena* arena, const char* name,
+                      ssize_t ms) {
+  return arena_ctl(arena, name, &ms, sizeof(ms)) == 0;
+}
+
+const char* caml_arena_create(struct caml_arena* arena) {
+  extent_hooks_t* hooks = caml_extents_init(&arena->extents);
+  size_t size = sizeof(arena->index);
+
+  if (je_mallctl("arenas.create", &arena->index, &size,
+                 &hooks, sizeof(hooks)) != 0)
+    return "no memory, or too many arenas";
+  /* No thread cache: it would hide pools from decay, and [sdallocx] would
+     put what one domain frees in reach of that domain only. */
+  arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
+  if (!set_decay(arena, "dirty_decay_ms", DIRTY_DECAY_MS)
+      || !set_decay(arena, "muzzy_decay_ms", MUZZY_DECAY_MS)) {
+    caml_arena_destroy(arena);
+    return "its decay times cannot be set";
+  }
+  return NULL;
+}
+
+void* caml_arena_get(struct caml_arena* arena, size_t size) {
+  assert(size > 0);
+  return je_mallocx(size, arena->flags);
+}
+
+void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
+  assert(block != NULL && size > 0);
+  je_sdallocx(block, size, arena->flags);
+}
+
+bool caml_arena_purge(struct caml_arena* arena) {
+  return arena_ctl(arena, "purge", NULL, 0) == 0;
+}
+
+bool caml_arena_destroy(struct caml_arena* arena) {
+  bool done;
+  caml_extents_close(&arena->extents, true);
+  done = arena_ctl(arena, "destroy", NULL, 0) == 0;
+  if (!done) caml_extents_close(&arena->extents, false);
+  return done;
+}

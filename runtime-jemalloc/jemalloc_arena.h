@@ -1,0 +1,53 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* One jemalloc arena with extent hooks of ours.  Independent of the OCaml
+   runtime, so that it can be tested alone.
+
+   Sizes are in bytes.  [caml_arena_get], [caml_arena_put] and
+   [caml_arena_purge] may be called by several threads at once. */
+
+#ifndef CAML_JEMALLOC_ARENA_H
+#define CAML_JEMALLOC_ARENA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include "jemalloc_extents.h"
+
+struct caml_arena {
+  struct caml_extents extents; /* the hooks and what they counted */
+  unsigned index;              /* jemalloc's number of the arena */
+  int flags;                   /* of every [mallocx] and [sdallocx] */
+};
+
+/* Makes [arena] ready.  Returns NULL, or what failed in words that are not to
+   be freed; then there is nothing to destroy.  [arena] must not move
+   afterwards: jemalloc keeps the address of its hooks. */
+const char* caml_arena_create(struct caml_arena* arena);
+
+/* [size] > 0 bytes, uninitialised, aligned to 16 bytes, or to a page from
+   four pages up.  NULL when there is no memory. */
+void* caml_arena_get(struct caml_arena* arena, size_t size);
+
+/* Takes back what [caml_arena_get] returned for this very [size]. */
+void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
+
+/* Gives all unused pages, dirty and muzzy, back to the OS before it returns.
+   False if jemalloc refused. */
+bool caml_arena_purge(struct caml_arena* arena);
+
+/* Unmaps everything that the arena ever mapped, blocks in use included.  No
+   other thread may be using the arena.  False if jemalloc refused; the arena
+   is then as it was. */
+bool caml_arena_destroy(struct caml_arena* arena);
+
+#endif /* CAML_JEMALLOC_ARENA_H */

@@ -1,0 +1,186 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, madvise */
+#ifndef DEBUG
+#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
+#endif
+#include <assert.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+#include "jemalloc_extents.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+static struct caml_extents* extents_of(extent_hooks_t* hooks) {
+  return (struct caml_extents*)hooks;
+}
+
+static void count(struct caml_extent_count* c, bool success, size_t bytes) {
+  if (success) {
+    atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&c->bytes, bytes, memory_order_relaxed);
+  } else {
+    atomic_fetch_add_explicit(&c->failures, 1, memory_order_relaxed);
+  }
+}
+
+static void* map(void* where, size_t size, int flags) {
+  void* p = mmap(where, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+  return p == MAP_FAILED ? NULL : p;
+}
+
+/* Maps [size] bytes just there, or nothing.  A kernel before 4.17 takes
+   MAP_FIXED_NOREPLACE for a hint, so the answer is checked. */
+static void* map_at(void* where, size_t size) {
+  void* p = map(where, size, MAP_FIXED_NOREPLACE);
+  if (p != NULL && p != where) {
+    munmap(p, size);
+    p = NULL;
+  }
+  return p;
+}
+
+/* Maps [size] bytes at a multiple of [alignment], a power of two: maps more
+   than that and cuts both ends off. */
+static void* map_aligned(size_t size, size_t alignment) {
+  size_t slack = alignment - (size_t)sysconf(_SC_PAGESIZE);
+  size_t before;
+  char* p;
+
+  if (size + slack < size) return NULL;
+  p = map(NULL, size + slack, 0);
+  if (p == NULL) return NULL;
+  before = -(uintptr_t)p & (alignment - 1);
+  if (before > 0) munmap(p, before);
+  if (before < slack) munmap(p + before + size, slack - before);
+  return p + before;
+}
+
+static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
+                          size_t alignment, bool* zero, bool* commit,
+                          unsigned arena_ind) {
+  void* p;
+  (void)arena_ind;
+  assert((alignment & (alignment - 1)) == 0);
+  if (alignment < CAML_EXTENT_ALIGNMENT) alignment = CAML_EXTENT_ALIGNMENT;
+  p = new_addr ? map_at(new_addr, size) : map_aligned(size, alignment);
+  count(&extents_of(hooks)->alloc, p != NULL, size);
+  if (p == NULL) return NULL;
+  /* A kernel without names for mappings answers EINVAL: no harm. */
+  prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
+        CAML_EXTENT_NAME);
+  *zero = true;
+  *commit = true;
+  return p;
+}
+
+static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
+                          bool committed, unsigned arena_ind) {
+  struct caml_extents* extents = extents_of(hooks);
+  bool unmapped = atomic_load(&extents->closing) && munmap(addr, size) == 0;
+  (void)committed;
+  (void)arena_ind;
+  count(&extents->dalloc, unmapped, size);
+  return !unmapped;
+}
+
+static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
+                           bool committed, unsigned arena_ind) {
+  (void)committed;
+  (void)arena_ind;
+  count(&extents_of(hooks)->destroy, munmap(addr, size) == 0, size);
+}
+
+static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
+                              size_t offset, size_t length,
+                              unsigned arena_ind) {
+  bool purged = madvise((char*)addr + offset, length, MADV_FREE) == 0;
+  (void)size;
+  (void)arena_ind;
+  count(&extents_of(hooks)->purge_lazy, purged, length);
+  return !purged;
+}
+
+/* jemalloc takes pages purged by force for zeroed: MADV_DONTNEED promises
+   that for private anonymous memory, and only for that. */
+static bool extent_purge_forced(extent_hooks_t* hooks, void* addr, size_t size,
+                                size_t offset, size_t length,
+                                unsigned arena_ind) {
+  bool purged = madvise((char*)addr + offset, length, MADV_DONTNEED) == 0;
+  (void)size;
+  (void)arena_ind;
+  count(&extents_of(hooks)->purge_forced, purged, length);
+  return !purged;
+}
+
+/* Any extent may be cut in two. */
+static bool extent_split(extent_hooks_t* hooks, void* addr, size_t size,
+                         size_t size_a, size_t size_b, bool committed,
+                         unsigned arena_ind) {
+  assert(size_a + size_b == size);
+  (void)addr;
+  (void)size_a;
+  (void)size_b;
+  (void)committed;
+  (void)arena_ind;
+  count(&extents_of(hooks)->split, true, size);
+  return false;
+}
+
+/* Any two neighbours may become one: madvise and munmap do not mind the
+   border between two mappings. */
+static bool extent_merge(extent_hooks_t* hooks, void* addr_a, size_t size_a,
+                         void* addr_b, size_t size_b, bool committed,
+                         unsigned arena_ind) {
+  assert((char*)addr_a + size_a == addr_b);
+  (void)addr_a;
+  (void)addr_b;
+  (void)committed;
+  (void)arena_ind;
+  count(&extents_of(hooks)->merge, true, size_a + size_b);
+  return false;
+}
+
+/* No commit and no decommit: what is mapped stays accessible. */
+static const extent_hooks_t extent_hooks = {
+  .alloc = extent_alloc,
+  .dalloc = extent_dalloc,
+  .destroy = extent_destroy,
+  .purge_lazy = extent_purge_lazy,
+  .purge_forced = extent_purge_forced,
+  .split = extent_split,
+  .merge = extent_merge,
+};
+
+extent_hooks_t* caml_extents_init(struct caml_extents* extents) {
+  memset(extents, 0, sizeof(*extents));
+  extents->hooks = extent_hooks;
+  return &extents->hooks;
+}
+
+void caml_extents_close(struct caml_extents* extents, bool closing) {
+  atomic_store(&extents->closing, closing);
+}
+
+size_t caml_extents_mapped(const struct caml_extents* extents) {
+  return atomic_load(&extents->alloc.bytes)
+    - atomic_load(&extents->dalloc.bytes)
+    - atomic_load(&extents->destroy.bytes);
+}

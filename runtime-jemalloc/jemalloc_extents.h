@@ -1,0 +1,68 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Extents: how the heap's jemalloc arena gets address space from the kernel
+   and gives pages back.  See [extent_hooks_t] in jemalloc(3).
+
+   An extent is a run of pages that jemalloc manages as one.  Address space,
+   once mapped, is retained until the arena is destroyed: only pages go back.
+
+   The hooks are called by jemalloc, from any thread that uses the arena, and
+   count what each of them returned. */
+
+#ifndef CAML_JEMALLOC_EXTENTS_H
+#define CAML_JEMALLOC_EXTENTS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "jemalloc.h"
+
+/* Every mapping starts at a multiple of this: a huge page on x86-64 and on
+   AArch64 with 4 KiB pages. */
+#define CAML_EXTENT_ALIGNMENT ((size_t)2 << 20)
+
+/* The name of the mappings in /proc/PID/smaps, where the kernel has names. */
+#define CAML_EXTENT_NAME "OCaml major heap"
+
+/* What one hook did: calls that succeeded, their bytes, calls that failed. */
+struct caml_extent_count {
+  _Atomic size_t calls;
+  _Atomic size_t bytes;
+  _Atomic size_t failures;
+};
+
+struct caml_extents {
+  extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
+  _Atomic bool closing; /* dalloc unmaps instead of retaining */
+  struct caml_extent_count alloc;
+  struct caml_extent_count dalloc;       /* a failure: opted out, retained */
+  struct caml_extent_count destroy;
+  struct caml_extent_count purge_lazy;   /* MADV_FREE */
+  struct caml_extent_count purge_forced; /* MADV_DONTNEED */
+  struct caml_extent_count split;
+  struct caml_extent_count merge;
+};
+
+/* Zeroes the counters and returns the hooks to give to jemalloc; they live as
+   long as [extents], which must not move. */
+extent_hooks_t* caml_extents_init(struct caml_extents* extents);
+
+/* With [closing], dalloc unmaps: set just before the arena is destroyed, so
+   that jemalloc's own data of the arena goes too. */
+void caml_extents_close(struct caml_extents* extents, bool closing);
+
+/* Bytes of address space that are mapped now.  Exact when no hook is
+   running. */
+size_t caml_extents_mapped(const struct caml_extents* extents);
+
+#endif /* CAML_JEMALLOC_EXTENTS_H */

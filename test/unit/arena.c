@@ -1,0 +1,423 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The arena, on the jemalloc that is merged into the variant. */
+
+#define _GNU_SOURCE /* setenv */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "jemalloc_arena.h"
+#include "smaps.h"
+
+#define MIB ((size_t)1 << 20)
+#define POOL ((size_t)32 << 10)
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+
+static struct caml_arena arena;
+
+static int setup(void** state) {
+  (void)state;
+  return caml_arena_create(&arena) == NULL ? 0 : -1;
+}
+
+static int teardown(void** state) {
+  (void)state;
+  return caml_arena_destroy(&arena) ? 0 : -1;
+}
+
+/* A heap of [n] pools, each page of them touched. */
+static char** get_pools(size_t n) {
+  char** pools = malloc(n * sizeof(char*));
+  assert_non_null(pools);
+  for (size_t i = 0; i < n; i++) {
+    pools[i] = caml_arena_get(&arena, POOL);
+    assert_non_null(pools[i]);
+    memset(pools[i], (int)i, POOL);
+  }
+  return pools;
+}
+
+static void put_pools(char** pools, size_t n) {
+  for (size_t i = 0; i < n; i++) caml_arena_put(&arena, pools[i], POOL);
+  free(pools);
+}
+
+static size_t arena_stat(const char* name) {
+  char path[64];
+  uint64_t epoch = 1;
+  size_t value, size = sizeof(value);
+  assert_int_equal(
+    je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch)), 0);
+  snprintf(path, sizeof(path), "stats.arenas.%u.%s", arena.index, name);
+  assert_int_equal(je_mallctl(path, &value, &size, NULL, 0), 0);
+  return value;
+}
+
+static void pools_are_pages_and_disjoint(void** state) {
+  size_t n = 1000;
+  char** pools = get_pools(n);
+  (void)state;
+  for (size_t i = 0; i < n; i++) {
+    assert_int_equal((uintptr_t)pools[i] % PAGE, 0);
+    assert_int_equal(pools[i][0], (char)i);
+    assert_int_equal(pools[i][POOL - 1], (char)i);
+  }
+  put_pools(pools, n);
+}
+
+/* No padding: a pool costs its 32 KiB and no more. */
+static void a_pool_is_32_kib(void** state) {
+  size_t n = 256;
+  char** pools = get_pools(n);
+  (void)state;
+  assert_int_equal(arena_stat("pactive") * PAGE, n * POOL);
+  put_pools(pools, n);
+}
+
+static void large_blocks_of_every_size(void** state) {
+  (void)state;
+  for (size_t size = 1048; size < 64 * MIB; size += size / 3) {
+    char* p = caml_arena_get(&arena, size);
+    assert_non_null(p);
+    assert_int_equal((uintptr_t)p % 16, 0);
+    memset(p, 1, size);
+    caml_arena_put(&arena, p, size);
+  }
+}
+
+/* At most a page more than was asked for, from four pages up. */
+static void large_blocks_waste_no_page(void** state) {
+  (void)state;
+  if (arena_stat("pactive") != 0) fail();
+  for (size_t size = 4 * PAGE; size < 8 * MIB; size += size / 5 + 100) {
+    char* p = caml_arena_get(&arena, size);
+    assert_in_range(arena_stat("pactive") * PAGE, size, size + PAGE);
+    caml_arena_put(&arena, p, size);
+  }
+}
+
+static void pools_serve_large_blocks(void** state) {
+  size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
+  char** pools = get_pools(n);
+  char* large[64];
+  (void)state;
+  assert_true(n_large <= 64);
+  mapped = caml_extents_mapped(&arena.extents);
+  put_pools(pools, n);
+  for (size_t i = 0; i < n_large; i++) {
+    large[i] = caml_arena_get(&arena, size);
+    assert_non_null(large[i]);
+  }
+  assert_int_equal(caml_extents_mapped(&arena.extents), mapped);
+  for (size_t i = 0; i < n_large; i++) caml_arena_put(&arena, large[i], size);
+  pools = get_pools(n);
+  assert_int_equal(caml_extents_mapped(&arena.extents), mapped);
+  put_pools(pools, n);
+}
+
+static void purge_lowers_rss(void** state) {
+  size_t n = 4096, before;
+  char** pools = get_pools(n);
+  (void)state;
+  put_pools(pools, n);
+  before = smaps_rss();
+  assert_true(caml_arena_purge(&arena));
+  assert_true(smaps_rss() + n * POOL < before + 4 * MIB);
+  assert_int_equal(arena_stat("pdirty"), 0);
+  assert_int_equal(arena_stat("pmuzzy"), 0);
+}
+
+/* Pages that decay has purged lazily go too. */
+static void purge_takes_muzzy_pages(void** state) {
+  size_t n = 1024;
+  char** pools = get_pools(n);
+  char name[64];
+  ssize_t at_once = 0;
+  (void)state;
+  put_pools(pools, n);
+  snprintf(name, sizeof(name), "arena.%u.dirty_decay_ms", arena.index);
+  assert_int_equal(
+    je_mallctl(name, NULL, NULL, &at_once, sizeof(at_once)), 0);
+  assert_int_equal(arena_stat("pdirty"), 0);
+  assert_in_range(arena_stat("pmuzzy") * PAGE, n * POOL - MIB, n * POOL + MIB);
+  assert_true(arena.extents.purge_lazy.bytes >= n * POOL - MIB);
+  assert_true(caml_arena_purge(&arena));
+  assert_int_equal(arena_stat("pmuzzy"), 0);
+}
+
+static void purged_pools_are_zero_again(void** state) {
+  size_t n = 64;
+  char** pools = get_pools(n);
+  (void)state;
+  put_pools(pools, n);
+  assert_true(caml_arena_purge(&arena));
+  for (size_t i = 0; i < n; i++) {
+    char* p = caml_arena_get(&arena, POOL);
+    for (size_t j = 0; j < POOL; j++) assert_int_equal(p[j], 0);
+  }
+}
+
+/* What the hooks counted is what jemalloc says. */
+static void counters_add_up(void** state) {
+  size_t n = 2048, known;
+  char** pools = get_pools(n);
+  (void)state;
+  for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
+  assert_true(caml_arena_purge(&arena));
+  assert_int_equal(arena.extents.purge_forced.bytes, n / 2 * POOL);
+  /* in use, free in whatever state, and jemalloc's own data */
+  known = arena_stat("pactive") * PAGE + arena_stat("retained")
+    + arena_stat("pdirty") * PAGE + arena_stat("pmuzzy") * PAGE;
+  assert_in_range(caml_extents_mapped(&arena.extents), known,
+                  known + 4 * MIB);
+  assert_int_equal(arena.extents.purge_forced.failures, 0);
+  assert_int_equal(arena.extents.alloc.failures, 0);
+  for (size_t i = 1; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
+  free(pools);
+}
+
+static void destroy_unmaps_everything(void** state) {
+  struct caml_arena a;
+  char *pool, *large;
+  (void)state;
+  assert_null(caml_arena_create(&a));
+  pool = caml_arena_get(&a, POOL);
+  large = caml_arena_get(&a, 64 * MIB);
+  assert_true(smaps_is_mapped(pool));
+  assert_true(smaps_is_mapped(large));
+  assert_true(caml_arena_destroy(&a));
+  assert_false(smaps_is_mapped(pool));
+  assert_false(smaps_is_mapped(large));
+  assert_int_equal(caml_extents_mapped(&a.extents), 0);
+}
+
+static void out_of_memory_is_null(void** state) {
+  struct rlimit old, low;
+  char *p, *small;
+  (void)state;
+  small = caml_arena_get(&arena, POOL);
+  assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+  low = old;
+  low.rlim_cur = 512 * MIB;
+  assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+  p = caml_arena_get(&arena, 1024 * MIB);
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+  assert_null(p);
+  assert_true(arena.extents.alloc.failures > 0);
+  assert_null(caml_arena_get(&arena, PTRDIFF_MAX));
+  /* and it goes on */
+  p = caml_arena_get(&arena, 64 * MIB);
+  assert_non_null(p);
+  caml_arena_put(&arena, p, 64 * MIB);
+  caml_arena_put(&arena, small, POOL);
+}
+
+/* Hooks that fail: jemalloc keeps the pages, nothing is lost. */
+
+static bool refuse_purge(extent_hooks_t* h, void* p, size_t size, size_t off,
+                         size_t length, unsigned ind) {
+  (void)h; (void)p; (void)size; (void)off; (void)length; (void)ind;
+  return true;
+}
+
+static bool refuse_split(extent_hooks_t* h, void* p, size_t size, size_t a,
+                         size_t b, bool committed, unsigned ind) {
+  (void)h; (void)p; (void)size; (void)a; (void)b; (void)committed; (void)ind;
+  return true;
+}
+
+static bool refuse_merge(extent_hooks_t* h, void* a, size_t size_a, void* b,
+                         size_t size_b, bool committed, unsigned ind) {
+  (void)h; (void)a; (void)size_a; (void)b; (void)size_b; (void)committed;
+  (void)ind;
+  return true;
+}
+
+static void* refuse_alloc(extent_hooks_t* h, void* p, size_t size,
+                          size_t alignment, bool* zero, bool* commit,
+                          unsigned ind) {
+  (void)h; (void)p; (void)size; (void)alignment; (void)zero; (void)commit;
+  (void)ind;
+  return NULL;
+}
+
+/* Uses the arena; what the hooks in force refuse must do no harm. */
+static void use_arena(void) {
+  size_t n = 512;
+  char** pools = get_pools(n);
+  for (size_t i = 0; i < n; i++) assert_int_equal(pools[i][1], (char)i);
+  for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
+  assert_true(caml_arena_purge(&arena));
+  for (size_t i = 1; i < n; i += 2) {
+    assert_int_equal(pools[i][POOL - 1], (char)i);
+    caml_arena_put(&arena, pools[i], POOL);
+  }
+  free(pools);
+  assert_true(caml_arena_purge(&arena));
+}
+
+static void failing_hooks_do_no_harm(void** state) {
+  extent_hooks_t* hooks = &arena.extents.hooks;
+  extent_hooks_t good = *hooks;
+  (void)state;
+  hooks->purge_lazy = refuse_purge;
+  use_arena();
+  hooks->purge_forced = refuse_purge;
+  use_arena();
+  *hooks = good;
+  hooks->merge = refuse_merge;
+  use_arena();
+  *hooks = good;
+  hooks->split = refuse_split;
+  caml_arena_purge(&arena);
+  *hooks = good;
+  use_arena();
+}
+
+static void alloc_may_fail_and_come_back(void** state) {
+  extent_hooks_t* hooks = &arena.extents.hooks;
+  extent_hooks_t good = *hooks;
+  (void)state;
+  hooks->alloc = refuse_alloc;
+  assert_null(caml_arena_get(&arena, 1024 * MIB));
+  *hooks = good;
+  use_arena();
+}
+
+static void* use_from_thread(void* unused) {
+  for (int round = 0; round < 200; round++) {
+    char* pools[16];
+    for (size_t i = 0; i < 16; i++) {
+      pools[i] = caml_arena_get(&arena, i % 2 ? POOL : POOL * (i + 1));
+      if (pools[i] == NULL) return "no memory";
+      pools[i][0] = (char)i;
+    }
+    for (size_t i = 0; i < 16; i++) {
+      if (pools[i][0] != (char)i) return "overwritten";
+      caml_arena_put(&arena, pools[i], i % 2 ? POOL : POOL * (i + 1));
+    }
+    if (round % 20 == 0 && !caml_arena_purge(&arena)) return "no purge";
+  }
+  return unused;
+}
+
+static void threads_share_the_arena(void** state) {
+  pthread_t threads[4];
+  void* failed;
+  (void)state;
+  for (int i = 0; i < 4; i++)
+    assert_int_equal(
+      pthread_create(&threads[i], NULL, use_from_thread, NULL), 0);
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(pthread_join(threads[i], &failed), 0);
+    assert_null(failed);
+  }
+}
+
+/* Children forked while other threads are inside the arena can use it. */
+static void a_forked_child_uses_the_arena(void** state) {
+  pthread_t threads[2];
+  void* failed;
+  (void)state;
+  for (int i = 0; i < 2; i++)
+    assert_int_equal(
+      pthread_create(&threads[i], NULL, use_from_thread, NULL), 0);
+  for (int i = 0; i < 50; i++) {
+    int status;
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+      alarm(60);
+      _exit(use_from_thread(NULL) == NULL ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+  }
+  for (int i = 0; i < 2; i++) {
+    assert_int_equal(pthread_join(threads[i], &failed), 0);
+    assert_null(failed);
+  }
+}
+
+/* malloc is libc's: what it returns is none of this jemalloc's. */
+static void malloc_is_not_ours(void** state) {
+  char* p = malloc(100);
+  size_t before = arena_stat("pactive");
+  char* q = malloc(64 * MIB);
+  (void)state;
+  assert_non_null(p);
+  assert_non_null(q);
+  assert_int_equal(arena_stat("pactive"), before);
+  free(q);
+  free(p);
+}
+
+static void environment_is_ignored(void** state) {
+  bool abort_conf;
+  size_t size = sizeof(abort_conf);
+  int status;
+  (void)state;
+  pid_t pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    /* an unknown option with abort_conf stops a jemalloc that listens */
+    setenv("MALLOC_CONF", "abort_conf:true,nonsense:1", 1);
+    setenv("CAML_JE_MALLOC_CONF", "abort_conf:true,nonsense:1", 1);
+    setenv("RUNTIME_JEMALLOC_CHILD", "1", 1);
+    execl("/proc/self/exe", "arena", (char*)NULL);
+    _exit(127);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+  assert_int_equal(
+    je_mallctl("opt.abort_conf", &abort_conf, &size, NULL, 0), 0);
+  assert_false(abort_conf);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    T(pools_are_pages_and_disjoint),
+    T(a_pool_is_32_kib),
+    T(large_blocks_of_every_size),
+    T(large_blocks_waste_no_page),
+    T(pools_serve_large_blocks),
+    T(purge_lowers_rss),
+    T(purge_takes_muzzy_pages),
+    T(purged_pools_are_zero_again),
+    T(counters_add_up),
+    T(destroy_unmaps_everything),
+    T(out_of_memory_is_null),
+    T(failing_hooks_do_no_harm),
+    T(alloc_may_fail_and_come_back),
+    T(threads_share_the_arena),
+    T(a_forked_child_uses_the_arena),
+    T(malloc_is_not_ours),
+    T(environment_is_ignored),
+  };
+  /* the child of environment_is_ignored: started, so all is well */
+  if (getenv("RUNTIME_JEMALLOC_CHILD") != NULL) return 0;
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return cmocka_run_group_tests_name("arena", tests, NULL, NULL);
+}

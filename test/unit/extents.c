@@ -1,0 +1,288 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The extent hooks, each called as jemalloc calls it. */
+
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "jemalloc_extents.h"
+#include "smaps.h"
+
+#define MIB ((size_t)1 << 20)
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+
+static struct caml_extents extents;
+static extent_hooks_t* hooks;
+
+static int setup(void** state) {
+  (void)state;
+  hooks = caml_extents_init(&extents);
+  return 0;
+}
+
+static char* get_aligned(size_t size, size_t alignment) {
+  bool zero = false, commit = false;
+  char* p = hooks->alloc(hooks, NULL, size, alignment, &zero, &commit, 0);
+  if (p != NULL) {
+    assert_true(zero);
+    assert_true(commit);
+  }
+  return p;
+}
+
+static char* get(size_t size) {
+  char* p = get_aligned(size, PAGE);
+  assert_non_null(p);
+  return p;
+}
+
+static void drop(char* p, size_t size) {
+  hooks->destroy(hooks, p, size, true, 0);
+  assert_false(smaps_is_mapped(p));
+}
+
+static void assert_count(const struct caml_extent_count* c,
+                         size_t calls, size_t bytes, size_t failures) {
+  assert_int_equal(c->calls, calls);
+  assert_int_equal(c->bytes, bytes);
+  assert_int_equal(c->failures, failures);
+}
+
+static bool is_zero(const char* p, size_t size) {
+  for (size_t i = 0; i < size; i++)
+    if (p[i] != 0) return false;
+  return true;
+}
+
+static void alloc_is_aligned_and_zero(void** state) {
+  static const size_t sizes[] = { 1, 2, 3, 512, 513, 1000 };
+  (void)state;
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    size_t size = sizes[i] * PAGE;
+    char* p = get(size);
+    assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
+    assert_true(is_zero(p, size));
+    memset(p, 1, size);
+    drop(p, size);
+  }
+}
+
+static void alloc_honours_a_larger_alignment(void** state) {
+  char* p = get_aligned(MIB, 64 * MIB);
+  (void)state;
+  assert_non_null(p);
+  assert_int_equal((uintptr_t)p % (64 * MIB), 0);
+  drop(p, MIB);
+}
+
+/* Nothing but what was asked for stays mapped. */
+static void alloc_cuts_its_ends_off(void** state) {
+  char* p = get(3 * MIB);
+  (void)state;
+  assert_int_equal(smaps_field(p, "Size:") % MIB, 0);
+  assert_int_equal(caml_extents_mapped(&extents), 3 * MIB);
+  drop(p, 3 * MIB);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+}
+
+static void alloc_at_an_address(void** state) {
+  bool zero = false, commit = false;
+  char* p = get(4 * MIB);
+  (void)state;
+  /* taken: refused, and what is there stays */
+  p[0] = 1;
+  assert_null(hooks->alloc(hooks, p, 4 * MIB, PAGE, &zero, &commit, 0));
+  assert_int_equal(p[0], 1);
+  assert_int_equal(extents.alloc.failures, 1);
+  /* free: granted there */
+  drop(p, 4 * MIB);
+  assert_ptr_equal(hooks->alloc(hooks, p, 4 * MIB, PAGE, &zero, &commit, 0), p);
+  assert_true(zero);
+  drop(p, 4 * MIB);
+}
+
+static void alloc_fails_without_address_space(void** state) {
+  struct rlimit old, low;
+  char* p;
+  (void)state;
+  assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+  low = old;
+  low.rlim_cur = 512 * MIB;
+  assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+  p = get_aligned(1024 * MIB, PAGE);
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+  assert_null(p);
+  assert_count(&extents.alloc, 0, 0, 1);
+  /* so large that the slack for the alignment overflows */
+  assert_null(get_aligned(SIZE_MAX - PAGE + 1, PAGE));
+  assert_count(&extents.alloc, 0, 0, 2);
+}
+
+static void mappings_have_a_name(void** state) {
+  char* p = get(2 * MIB);
+  (void)state;
+  assert_true(smaps_has_name(p, CAML_EXTENT_NAME));
+  drop(p, 2 * MIB);
+}
+
+static void a_kernel_without_names_does_no_harm(void** state) {
+  char* p = get(2 * MIB);
+  (void)state;
+  assert_false(smaps_has_name(p, CAML_EXTENT_NAME));
+  memset(p, 1, 2 * MIB);
+  drop(p, 2 * MIB);
+}
+
+static bool kernel_has_names(void) {
+  char* p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  bool named = prctl(0x53564d41, 0, p, PAGE, "probe") == 0;
+  munmap(p, PAGE);
+  return named;
+}
+
+static void dalloc_opts_out(void** state) {
+  char* p = get(2 * MIB);
+  (void)state;
+  p[0] = 1;
+  assert_true(hooks->dalloc(hooks, p, 2 * MIB, true, 0));
+  assert_true(smaps_is_mapped(p));
+  assert_int_equal(p[0], 1);
+  assert_count(&extents.dalloc, 0, 0, 1);
+  drop(p, 2 * MIB);
+}
+
+static void dalloc_unmaps_when_closing(void** state) {
+  char* p = get(2 * MIB);
+  (void)state;
+  caml_extents_close(&extents, true);
+  assert_false(hooks->dalloc(hooks, p, 2 * MIB, true, 0));
+  assert_false(smaps_is_mapped(p));
+  assert_count(&extents.dalloc, 1, 2 * MIB, 0);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+  /* munmap refuses an address in the middle of a page */
+  assert_true(hooks->dalloc(hooks, p + 1, 2 * MIB, true, 0));
+  assert_count(&extents.dalloc, 1, 2 * MIB, 1);
+}
+
+static void destroy_unmaps(void** state) {
+  char* p = get(2 * MIB);
+  (void)state;
+  drop(p, 2 * MIB);
+  assert_count(&extents.destroy, 1, 2 * MIB, 0);
+  hooks->destroy(hooks, p + 1, 2 * MIB, true, 0);
+  assert_count(&extents.destroy, 1, 2 * MIB, 1);
+}
+
+static void purge_forced_zeroes_and_lowers_rss(void** state) {
+  size_t size = 64 * MIB, before, after;
+  char* p = get(size);
+  (void)state;
+  memset(p, 1, size);
+  before = smaps_rss();
+  /* all but the first and the last page */
+  assert_false(hooks->purge_forced(hooks, p, size, PAGE, size - 2 * PAGE, 0));
+  after = smaps_rss();
+  assert_true(before - after > size - MIB);
+  assert_int_equal(p[PAGE - 1], 1);
+  assert_int_equal(p[size - PAGE], 1);
+  assert_true(is_zero(p + PAGE, size - 2 * PAGE));
+  assert_count(&extents.purge_forced, 1, size - 2 * PAGE, 0);
+  drop(p, size);
+}
+
+static void purge_lazy_marks_pages_free(void** state) {
+  size_t size = 64 * MIB, lazy;
+  char* p = get(size);
+  (void)state;
+  memset(p, 1, size);
+  assert_false(hooks->purge_lazy(hooks, p, size, PAGE, size - PAGE, 0));
+  lazy = smaps_field(p, "LazyFree:");
+  /* the kernel counts a batch of pages late */
+  assert_in_range(lazy, size - MIB, size - PAGE);
+  assert_count(&extents.purge_lazy, 1, size - PAGE, 0);
+  assert_int_equal(p[0], 1);
+  drop(p, size);
+}
+
+static void purges_fail_where_nothing_is_mapped(void** state) {
+  char* p = get(2 * MIB);
+  (void)state;
+  drop(p, 2 * MIB);
+  assert_true(hooks->purge_lazy(hooks, p, 2 * MIB, 0, 2 * MIB, 0));
+  assert_true(hooks->purge_forced(hooks, p, 2 * MIB, 0, 2 * MIB, 0));
+  assert_count(&extents.purge_lazy, 0, 0, 1);
+  assert_count(&extents.purge_forced, 0, 0, 1);
+}
+
+static void split_and_merge_are_allowed(void** state) {
+  char* p = get(4 * MIB);
+  (void)state;
+  assert_false(hooks->split(hooks, p, 4 * MIB, MIB, 3 * MIB, true, 0));
+  assert_false(hooks->merge(hooks, p, MIB, p + MIB, 3 * MIB, true, 0));
+  assert_count(&extents.split, 1, 4 * MIB, 0);
+  assert_count(&extents.merge, 1, 4 * MIB, 0);
+  drop(p, 4 * MIB);
+}
+
+/* A purge that runs over the border of two mappings. */
+static void merged_mappings_purge_as_one(void** state) {
+  char* p = get(4 * MIB);
+  (void)state;
+  assert_int_equal(mprotect(p, 2 * MIB, PROT_READ), 0);
+  assert_int_equal(mprotect(p, 2 * MIB, PROT_READ | PROT_WRITE), 0);
+  memset(p, 1, 4 * MIB);
+  assert_false(hooks->purge_forced(hooks, p, 4 * MIB, 0, 4 * MIB, 0));
+  assert_true(is_zero(p, 4 * MIB));
+  drop(p, 4 * MIB);
+}
+
+static void there_is_no_commit(void** state) {
+  (void)state;
+  assert_null(hooks->commit);
+  assert_null(hooks->decommit);
+}
+
+#define T(f) cmocka_unit_test_setup(f, setup)
+
+int main(void) {
+  const struct CMUnitTest name = kernel_has_names()
+    ? (struct CMUnitTest)T(mappings_have_a_name)
+    : (struct CMUnitTest)T(a_kernel_without_names_does_no_harm);
+  const struct CMUnitTest tests[] = {
+    T(alloc_is_aligned_and_zero),
+    T(alloc_honours_a_larger_alignment),
+    T(alloc_cuts_its_ends_off),
+    T(alloc_at_an_address),
+    T(alloc_fails_without_address_space),
+    name,
+    T(dalloc_opts_out),
+    T(dalloc_unmaps_when_closing),
+    T(destroy_unmaps),
+    T(purge_forced_zeroes_and_lowers_rss),
+    T(purge_lazy_marks_pages_free),
+    T(purges_fail_where_nothing_is_mapped),
+    T(split_and_merge_are_allowed),
+    T(merged_mappings_purge_as_one),
+    T(there_is_no_commit),
+  };
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return cmocka_run_group_tests_name("extents", tests, NULL, NULL);
+}

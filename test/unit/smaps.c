@@ -1,0 +1,77 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "smaps.h"
+
+static FILE* open_or_die(const char* path) {
+  FILE* f = fopen(path, "r");
+  if (f == NULL) {
+    perror(path);
+    abort();
+  }
+  return f;
+}
+
+size_t smaps_rss(void) {
+  FILE* f = open_or_die("/proc/self/status");
+  char line[256];
+  size_t kib = 0;
+  while (fgets(line, sizeof(line), f))
+    if (sscanf(line, "VmRSS: %zu kB", &kib) == 1) break;
+  fclose(f);
+  return kib * 1024;
+}
+
+/* Reads on to the line that starts the mapping of [address]. */
+static bool find_mapping(FILE* f, const void* address, char* line, int size) {
+  uintptr_t first, end;
+  while (fgets(line, size, f))
+    if (sscanf(line, "%lx-%lx ", &first, &end) == 2
+        && first <= (uintptr_t)address && (uintptr_t)address < end)
+      return true;
+  return false;
+}
+
+bool smaps_is_mapped(const void* address) {
+  FILE* f = open_or_die("/proc/self/smaps");
+  char line[512];
+  bool found = find_mapping(f, address, line, sizeof(line));
+  fclose(f);
+  return found;
+}
+
+size_t smaps_field(const void* address, const char* name) {
+  FILE* f = open_or_die("/proc/self/smaps");
+  char line[512];
+  size_t kib = 0, length = strlen(name);
+  if (find_mapping(f, address, line, sizeof(line)))
+    while (fgets(line, sizeof(line), f))
+      if (strncmp(line, name, length) == 0) {
+        kib = strtoul(line + length, NULL, 10);
+        break;
+      }
+  fclose(f);
+  return kib * 1024;
+}
+
+bool smaps_has_name(const void* address, const char* name) {
+  FILE* f = open_or_die("/proc/self/smaps");
+  char line[512];
+  bool found = find_mapping(f, address, line, sizeof(line))
+    && strstr(line, name) != NULL;
+  fclose(f);
+  return found;
+}

@@ -1,0 +1,35 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* What the kernel says of this process's memory.  Sizes in bytes. */
+
+#ifndef SMAPS_H
+#define SMAPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The resident set of the process. */
+size_t smaps_rss(void);
+
+/* Is the page at [address] mapped? */
+bool smaps_is_mapped(const void* address);
+
+/* The value of field [name], such as "LazyFree:", of the mapping that holds
+   [address]. */
+size_t smaps_field(const void* address, const char* name);
+
+/* Does smaps name the mapping that holds [address]?  [name] without the
+   kernel's brackets. */
+bool smaps_has_name(const void* address, const char* name);
+
+#endif
