@@ -26,7 +26,7 @@
 
 #ifdef CAML_INTERNALS
 
-#include "config.h"
+#include "misc.h"
 
 /* Makes the memory of the heap ready.  Called once, before the first domain
    starts.  A failure is a fatal error. */

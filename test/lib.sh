@@ -1,0 +1,54 @@
+# TAP for test scripts, read by automake's driver: source this first, end with
+# done_testing.  A script that dies before that prints no plan, which the
+# driver reports as an error.  $tmp is an empty directory, removed at exit.
+
+set -u
+
+tests=0 failures=0
+mkdir -p "$builddir/test"
+tmp=$(mktemp -d "$builddir/test/tmp.XXXXXX") || exit 1
+trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+# Prints its input, or $*, as comments.
+diag() {
+  if test $# -gt 0; then printf '%s\n' "$*"; else cat; fi | sed 's/^/# /'
+}
+
+# ok NAME
+ok() {
+  tests=$((tests + 1))
+  echo "ok $tests - $1"
+}
+
+# not_ok NAME [DIAGNOSTICS]
+not_ok() {
+  tests=$((tests + 1)) failures=$((failures + 1))
+  echo "not ok $tests - $1"
+  shift
+  test $# = 0 || diag "$*"
+}
+
+# skip NAME REASON
+skip() {
+  tests=$((tests + 1))
+  echo "ok $tests - $1 # SKIP $2"
+}
+
+# check NAME COMMAND...: is the command's status 0?
+check() {
+  name=$1
+  shift
+  if ("$@") > "$tmp/check.log" 2>&1 < /dev/null; then
+    ok "$name"
+  else
+    not_ok "$name"
+    tail -n 50 "$tmp/check.log" | diag
+  fi
+}
+
+# The plan, and the script's status
+done_testing() {
+  echo "1..$tests"
+  test $failures = 0
+}
