@@ -47,6 +47,11 @@ check() {
   fi
 }
 
+# The value of configure's output variable $1
+configured() {
+  echo "@$1@" | (cd "$builddir" && ./config.status --file=- 2>/dev/null)
+}
+
 # The plan, and the script's status
 done_testing() {
   echo "1..$tests"
