@@ -1,0 +1,44 @@
+/* Starts an OCaml program, shuts it down, and prints how many KiB of private
+   writable memory the process has gained by then: address space and RSS. */
+
+#include <stdio.h>
+#include <string.h>
+#include <caml/callback.h>
+
+struct memory {
+  long mapped_kib;
+  long rss_kib;
+};
+
+/* Of all mappings but the C heap, which malloc keeps for itself */
+static struct memory private_memory(void) {
+  FILE* f = fopen("/proc/self/smaps", "r");
+  struct memory sum = { 0, 0 };
+  char line[512];
+  int counted = 0;
+  long kib;
+  while (fgets(line, sizeof(line), f)) {
+    if (strchr(line, '-') && strstr(line, "p ") && !strstr(line, "kB"))
+      counted = strstr(line, " rw-p 00000000 00:00 ") && !strchr(line, '[');
+    if (!counted) continue;
+    if (sscanf(line, "Size: %ld kB", &kib) == 1) sum.mapped_kib += kib;
+    if (sscanf(line, "Rss: %ld kB", &kib) == 1) sum.rss_kib += kib;
+  }
+  fclose(f);
+  return sum;
+}
+
+int main(int argc, char** argv) {
+  struct memory before = private_memory(), during, after;
+  (void)argc;
+  caml_startup(argv);
+  during = private_memory();
+  caml_shutdown();
+  after = private_memory();
+  printf("during %ld %ld after %ld %ld\n",
+         during.mapped_kib - before.mapped_kib,
+         during.rss_kib - before.rss_kib,
+         after.mapped_kib - before.mapped_kib,
+         after.rss_kib - before.rss_kib);
+  return 0;
+}
