@@ -1,0 +1,31 @@
+(* Finalisers run once each, of OCaml and of custom blocks, before and after
+   blocks are moved. *)
+
+let n = 1_000 * int_of_string Sys.argv.(1)
+
+let () =
+  let first = ref 0 and last = ref 0 in
+  let kept = Array.init n (fun i ->
+    let a = Array.make 5 i and b = Array.make 200 i in
+    Gc.finalise (fun a -> first := !first + Array.length a) a;
+    Gc.finalise_last (fun () -> incr last) b;
+    if i mod 2 = 0 then [| a; b |] else [||]) in
+  Gc.compact ();
+  Gc.full_major ();
+  Printf.printf "%d %d\n" !first !last;
+  Array.fill kept 0 (n / 2) [||];
+  Gc.compact ();
+  Gc.full_major ();
+  Printf.printf "%d %d\n" !first !last;
+  for i = n / 2 to n - 1 do
+    if i mod 2 = 0 then assert (kept.(i).(1).(199) = i)
+  done;
+  (* custom blocks, whose finalisers free memory outside of the heap *)
+  let sum = ref 0. in
+  for i = 1 to n do
+    let a = Bigarray.(Array1.create float64 c_layout 1_000) in
+    Bigarray.Array1.fill a (float_of_int i);
+    sum := !sum +. Bigarray.Array1.get a 999
+  done;
+  Gc.compact ();
+  Printf.printf "%.0f\n" !sum
