@@ -52,6 +52,15 @@ configured() {
   echo "@$1@" | (cd "$builddir" && ./config.status --file=- 2>/dev/null)
 }
 
+# Makes $source, a copy of the sources to configure in another directory: those
+# in $srcdir cannot be, once a build was configured in there.
+copy_source() {
+  source=$tmp/source
+  export source
+  $MAKE -s -C "$builddir" distdir distdir="$source" > "$tmp/distdir.log" 2>&1 ||
+    { diag < "$tmp/distdir.log"; exit 1; }
+}
+
 # The plan, and the script's status
 done_testing() {
   echo "1..$tests"

@@ -1,9 +1,12 @@
-/* Starts an OCaml program, shuts it down, and prints how many KiB of private
-   writable memory the process has gained by then: address space and RSS. */
+/* Starts an OCaml program and shuts it down.  Prints how many KiB of private
+   writable memory the process has gained while it ran and after it, address
+   space and RSS; exits with 1 if the place of a block of the heap, small or
+   large, is still mapped then. */
 
 #include <stdio.h>
 #include <string.h>
 #include <caml/callback.h>
+#include <caml/mlvalues.h>
 
 struct memory {
   long mapped_kib;
@@ -28,11 +31,27 @@ static struct memory private_memory(void) {
   return sum;
 }
 
+static int is_mapped(value block) {
+  FILE* f = fopen("/proc/self/maps", "r");
+  char line[512];
+  unsigned long first, end;
+  int found = 0;
+  while (fgets(line, sizeof(line), f))
+    if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
+      found |= first <= (unsigned long)block && (unsigned long)block < end;
+  fclose(f);
+  return found;
+}
+
 int main(int argc, char** argv) {
   struct memory before = private_memory(), during, after;
+  value small, large;
   (void)argc;
   caml_startup(argv);
   during = private_memory();
+  small = *caml_named_value("small");
+  large = Field(*caml_named_value("large"), 0);
+  if (!is_mapped(small) || !is_mapped(large)) return 2;
   caml_shutdown();
   after = private_memory();
   printf("during %ld %ld after %ld %ld\n",
@@ -40,5 +59,5 @@ int main(int argc, char** argv) {
          during.rss_kib - before.rss_kib,
          after.mapped_kib - before.mapped_kib,
          after.rss_kib - before.rss_kib);
-  return 0;
+  return is_mapped(small) || is_mapped(large);
 }
