@@ -33,8 +33,8 @@
 void caml_heap_memory_init(void);
 
 /* Unmaps all memory of the heap: no OCaml value may be used afterwards.
-   Called once, by [caml_shutdown].  Does nothing while another domain is
-   running, since that domain still uses the heap. */
+   Called once, by [caml_shutdown], and only if no other domain is running,
+   since that domain would still use the heap. */
 void caml_heap_memory_shutdown(void);
 
 /* A pool: [Bsize_wsize(POOL_WSIZE)] bytes, uninitialised and aligned to a

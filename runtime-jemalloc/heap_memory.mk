@@ -34,7 +34,7 @@ jemalloc/include/jemalloc/jemalloc.h: jemalloc/Makefile
 
 jemalloc/lib/libjemalloc.$(A) jemalloc/lib/libjemalloc_pic.$(A) &: \
   jemalloc/Makefile
-	$(MAKE) $(if $(V),,-s) -C jemalloc build_lib_static
+	$(MAKE) $(if $(filter 1,$(V)),,-s) -C jemalloc build_lib_static
 
 .PHONY: distclean-jemalloc
 distclean: distclean-jemalloc

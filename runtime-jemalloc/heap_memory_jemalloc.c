@@ -16,9 +16,9 @@
 
 #define CAML_INTERNALS
 
-#include "caml/domain.h"
 #include "caml/heap_memory.h"
 #include "caml/misc.h"
+#include "caml/mlvalues.h"
 #include "caml/sizeclasses.h"
 #include "jemalloc_arena.h"
 
@@ -32,7 +32,7 @@ void caml_heap_memory_init(void) {
 }
 
 void caml_heap_memory_shutdown(void) {
-  if (caml_domain_alone()) caml_arena_destroy(&heap_arena);
+  caml_arena_destroy(&heap_arena);
 }
 
 void* caml_heap_pool_get(void) {

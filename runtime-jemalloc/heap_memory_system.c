@@ -18,6 +18,7 @@
 
 #include <stdlib.h>
 #include "caml/heap_memory.h"
+#include "caml/mlvalues.h"
 #include "caml/platform.h"
 #include "caml/sizeclasses.h"
 

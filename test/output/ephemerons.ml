@@ -16,7 +16,11 @@ let n = 1_000 * int_of_string Sys.argv.(1)
 
 let () =
   let keys = Array.init n (fun i -> ref i) in
-  let ephemerons = Array.map (fun k -> E.make k (Array.make 10 !k)) keys in
+  let gone = ref 0 in
+  let ephemerons = Array.map (fun k ->
+    let data = Array.make 10 !k in
+    Gc.finalise_last (fun () -> incr gone) data;
+    E.make k data) keys in
   let weak = Weak.create n in
   Array.iteri (fun i k -> Weak.set weak i (Some k)) keys;
   let table = H.create n and set = W.create n in
@@ -31,9 +35,7 @@ let () =
   done;
   Gc.compact ();
   Gc.full_major ();
-  let count f a = Array.fold_left (fun s x -> if f x then s + 1 else s) 0 a in
-  Printf.printf "ephemerons %d\n"
-    (count (fun e -> E.query e (ref 0) = None) ephemerons);
+  Printf.printf "data gone %d\n" !gone;
   let weakly = ref 0 in
   for i = 0 to n - 1 do if Weak.check weak i then incr weakly done;
   H.clean table;

@@ -1,18 +1,24 @@
-(* Large blocks: every size by small factors, arrays that grow by doubling,
-   and sizes that come back to memory that others have freed. *)
+(* Large blocks: every size by small factors, up to 100,000 words times the
+   argument, arrays that grow by doubling, and sizes that come back to memory
+   that others have freed.  A block is marked at its ends and in every page, by
+   its length and the place, so that no two may overlap. *)
 
 let n = int_of_string Sys.argv.(1)
 
+let mark len i = Char.unsafe_chr ((len + i + i / 4096) land 255)
+
+let each_place len f =
+  for page = 0 to (len - 1) / 4096 do f (4096 * page) done;
+  f (len - 1)
+
 let stamp b =
   let len = Bytes.length b in
-  Bytes.set b 0 'a';
-  Bytes.set b (len / 2) 'm';
-  Bytes.set b (len - 1) 'z'
+  each_place len (fun i -> Bytes.set b i (mark len i))
 
 let intact b =
-  let len = Bytes.length b in
-  Bytes.get b 0 = 'a' && Bytes.get b (len / 2) = 'm'
-  && Bytes.get b (len - 1) = 'z'
+  let len = Bytes.length b and good = ref true in
+  each_place len (fun i -> good := !good && Bytes.get b i = mark len i);
+  !good
 
 let every_size () =
   let kept = ref [] in

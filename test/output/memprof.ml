@@ -5,8 +5,7 @@ let n = 10_000 * int_of_string Sys.argv.(1)
 let () =
   let minor = ref 0 and major = ref 0 and promoted = ref 0 and freed = ref 0 in
   let _ : Gc.Memprof.t = Gc.Memprof.start ~sampling_rate:0.1
-    { Gc.Memprof.null_tracker with
-      alloc_minor = (fun _ -> incr minor; Some ());
+    { Gc.Memprof.alloc_minor = (fun _ -> incr minor; Some ());
       alloc_major = (fun _ -> incr major; Some ());
       promote = (fun () -> incr promoted; Some ());
       dealloc_minor = (fun () -> incr freed);

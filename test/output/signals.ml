@@ -1,4 +1,7 @@
-(* Signal handlers that allocate, at any moment of the collector's work. *)
+(* Signal handlers that allocate, at any moment of the collector's work, and
+   handlers that raise out of an allocation. *)
+
+exception Alarm
 
 let n = int_of_string Sys.argv.(1)
 
@@ -17,4 +20,20 @@ let () =
   ignore (Unix.setitimer Unix.ITIMER_REAL { Unix.it_interval = 0.; it_value = 0. });
   assert (List.for_all (fun a -> Array.for_all (( = ) (a.(0))) a)
             (List.filter (fun a -> a <> [||]) !garbage));
-  Printf.printf "handled %d\n" (List.length !live)
+  Printf.printf "handled %d\n" (List.length !live);
+  Sys.set_signal Sys.sigalrm (Sys.Signal_handle (fun _ -> raise Alarm));
+  let raised = ref 0 in
+  for _ = 1 to 10 * n do
+    match
+      ignore (Unix.setitimer Unix.ITIMER_REAL
+                { Unix.it_interval = 0.; it_value = 0.002 });
+      while true do
+        garbage := List.init 300 (fun i -> Array.make i i)
+      done
+    with
+    | () -> ()
+    | exception Alarm -> incr raised
+  done;
+  assert (List.for_all (fun a -> Array.for_all (( = ) (Array.length a)) a)
+            !garbage);
+  Printf.printf "raised %d\n" !raised
