@@ -1,9 +1,12 @@
-(* Registers a C function that looks at the process's memory at exit, after
-   the runtime has cleaned up, then grows a heap. *)
+(* Grows a heap and has a C function look, when the process exits and the
+   runtime has cleaned up, whether a small and a large block of it are still
+   mapped. *)
 
-external look_at_exit : unit -> unit = "look_at_exit"
+external look_at_exit : small:int array list -> large:bytes -> unit
+  = "look_at_exit"
 
 let () =
-  look_at_exit ();
-  let l = List.init 1_000_000 (fun i -> Array.make 10 i) in
-  assert (List.length (Sys.opaque_identity l) = 1_000_000)
+  let small = List.init 1_000_000 (fun i -> Array.make 10 i) in
+  let large = Bytes.make 1_000_000 'x' in
+  Gc.full_major ();
+  look_at_exit ~small ~large
