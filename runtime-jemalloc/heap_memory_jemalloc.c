@@ -16,6 +16,8 @@
 
 #define CAML_INTERNALS
 
+#include <assert.h> /* sizeclasses.h of 5.5 needs it, and limits.h */
+#include <limits.h>
 #include "caml/heap_memory.h"
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
