@@ -4,19 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <caml/mlvalues.h>
+#include "mapped.h"
 
 static value small_block, large_block; /* addresses only: no roots */
 
 static const char* state(value block) {
-  FILE* f = fopen("/proc/self/maps", "r");
-  char line[512];
-  unsigned long first, end;
-  int found = 0;
-  while (fgets(line, sizeof(line), f))
-    if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
-      found |= first <= (unsigned long)block && (unsigned long)block < end;
-  fclose(f);
-  return found ? "mapped" : "gone";
+  return is_mapped(block) ? "mapped" : "gone";
 }
 
 static void look(void) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <caml/callback.h>
 #include <caml/mlvalues.h>
+#include "mapped.h"
 
 struct memory {
   long mapped_kib;
@@ -29,18 +30,6 @@ static struct memory private_memory(void) {
   }
   fclose(f);
   return sum;
-}
-
-static int is_mapped(value block) {
-  FILE* f = fopen("/proc/self/maps", "r");
-  char line[512];
-  unsigned long first, end;
-  int found = 0;
-  while (fgets(line, sizeof(line), f))
-    if (sscanf(line, "%lx-%lx ", &first, &end) == 2)
-      found |= first <= (unsigned long)block && (unsigned long)block < end;
-  fclose(f);
-  return found;
 }
 
 int main(int argc, char** argv) {
