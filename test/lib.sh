@@ -52,6 +52,12 @@ configured() {
   echo "@$1@" | (cd "$builddir" && ./config.status --file=- 2>/dev/null)
 }
 
+# What a C program with the runtime in it is linked with
+c_libraries() {
+  echo "-lm -lpthread -ldl"
+  case $($OCAMLOPT -config) in *-lzstd*) echo "-lzstd" ;; esac
+}
+
 # Makes $source, a copy of the sources to configure in another directory: those
 # in $srcdir cannot be, once a build was configured in there.
 copy_source() {
