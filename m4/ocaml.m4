@@ -4,10 +4,41 @@
 m4_define([RJ_OCAML_CONFIG],
   [AS_ECHO(["$rj_config"]) | $SED -n 's/^$1: *//p'])
 
+# RJ_OCAMLRUN
+# -----------
+# Finds out how a bytecode program starts its runtime, from one that ocamlc
+# makes.  Sets OCAML_BINDIR, the directory where it looks for ocamlrun, and
+# OCAMLRUN_ID, what follows the name: empty, or -ID since 5.5.  The conditional
+# CAMLHEADERS is true where each runtime has a header of its own, before 5.2.
+AC_DEFUN([RJ_OCAMLRUN], [
+AC_MSG_CHECKING([for the ocamlrun of bytecode programs])
+rj_ocamlc=`AS_ECHO(["$OCAMLOPT"]) | $SED 's/opt\(\.opt\)\{0,1\}$/c/'`
+AS_ECHO(['let () = ()']) > conftest.ml
+AS_IF([$rj_ocamlc conftest.ml -o conftest.byte >&AS_MESSAGE_LOG_FD 2>&1], [],
+  [AC_MSG_ERROR([$rj_ocamlc, beside $OCAMLOPT, compiles no bytecode: $rj_advice])])
+rj_ocamlrun=`tr '\000' '\n' < conftest.byte |
+  LC_ALL=C $SED -n ['s|^[^/]*\(/[^"]*/\)\{0,1\}\(ocamlrun\(-[0-9a-v]\{4\}\)\{0,1\}\).*|\1\2|p'] |
+  $SED 1q`
+rm -f conftest.*
+AS_CASE([$rj_ocamlrun],
+  [/*], [],
+  [?*], [# Looked for beside the program and in $PATH
+    set dummy $rj_ocamlc
+    rj_ocamlc=`command -v "$[2]"`
+    rj_ocamlrun=`AS_DIRNAME(["$rj_ocamlc"])`/$rj_ocamlrun],
+  [AC_MSG_ERROR([a program of $rj_ocamlc does not say what ocamlrun it needs: $rj_advice])])
+AC_MSG_RESULT([$rj_ocamlrun])
+OCAML_BINDIR=`AS_DIRNAME(["$rj_ocamlrun"])`
+OCAMLRUN_ID=${rj_ocamlrun#"$OCAML_BINDIR/ocamlrun"}
+AM_CONDITIONAL([CAMLHEADERS], [test -f "$OCAML_STDLIB/camlheader"])
+AC_SUBST([OCAML_BINDIR])
+AC_SUBST([OCAMLRUN_ID])
+])
+
 # RJ_OCAML
 # --------
 # Finds the installed OCaml that the variant is for.  Sets OCAMLOPT,
-# OCAML_VERSION, OCAML_STDLIB, OCAML_BINDIR, OCAML_VARIANT_LIBDIR and
+# OCAML_VERSION, OCAML_STDLIB, what RJ_OCAMLRUN does, OCAML_VARIANT_LIBDIR and
 # OCAML_VARIANT_BINDIR; the last two are where `make install' puts things.
 AC_DEFUN([RJ_OCAML], [
 AC_ARG_WITH([ocaml],
@@ -39,11 +70,7 @@ AS_IF([test -f "$srcdir/patches/$OCAML_VERSION/series"], [],
 AS_IF([test "`RJ_OCAML_CONFIG([native_compiler])`" = true], [],
   [AC_MSG_ERROR([$OCAMLOPT has no native compiler: $rj_advice])])
 
-# Where a bytecode program looks for its runtime
-OCAML_BINDIR=`$SED -n 2p "$OCAML_STDLIB/runtime-launch-info" 2>/dev/null |
-  tr -d '\000'`
-AS_IF([test -n "$OCAML_BINDIR"], [],
-  [AC_MSG_ERROR([$OCAML_STDLIB/runtime-launch-info does not say where ocamlrun is: $rj_advice])])
+RJ_OCAMLRUN
 
 # That compiler finds the variant in its own directories.  Under a --prefix it
 # has to be told, with -I.
@@ -57,7 +84,6 @@ AS_IF([test "$prefix" = NONE],
 AC_SUBST([OCAMLOPT])
 AC_SUBST([OCAML_VERSION])
 AC_SUBST([OCAML_STDLIB])
-AC_SUBST([OCAML_BINDIR])
 AC_SUBST([OCAML_VARIANT_LIBDIR])
 AC_SUBST([OCAML_VARIANT_BINDIR])
 ])

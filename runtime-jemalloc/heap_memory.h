@@ -26,6 +26,7 @@
 
 #ifdef CAML_INTERNALS
 
+#include <stdbool.h>
 #include "misc.h"
 
 /* Makes the memory of the heap ready.  Called once, before the first domain
@@ -50,9 +51,16 @@ void* caml_heap_large_get(asize_t size);
 void caml_heap_large_put(void* block, asize_t size);
 
 /* A compaction has ended: the memory of the pools and large blocks that were
-   put back goes to the OS before this returns.  Called by one domain, inside
-   the stop-the-world section. */
+   put back goes to the OS before this returns.  Called by one domain, since
+   5.2 inside the stop-the-world section. */
 void caml_heap_compacted(void);
+
+/* Does [caml_heap_compacted] give back anything?  OCaml 5.1, which has no
+   compaction, asks this first. */
+bool caml_heap_compactable(void);
+
+/* The version of the jemalloc that the memory is from, or "none". */
+const char* caml_heap_memory_jemalloc(void);
 
 #endif /* CAML_INTERNALS */
 

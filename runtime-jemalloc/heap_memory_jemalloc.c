@@ -56,3 +56,11 @@ void caml_heap_large_put(void* block, asize_t size) {
 void caml_heap_compacted(void) {
   caml_arena_purge(&heap_arena);
 }
+
+bool caml_heap_compactable(void) {
+  return true;
+}
+
+const char* caml_heap_memory_jemalloc(void) {
+  return caml_arena_jemalloc();
+}

@@ -12,7 +12,7 @@
 
 /* The memory of the heap, from the OS and [malloc]: what OCaml does without
    jemalloc.  Pools that were put back wait on a list until the next
-   compaction unmaps them. */
+   compaction unmaps them; in OCaml 5.1, which has none, for good. */
 
 #define CAML_INTERNALS
 
@@ -23,6 +23,13 @@
 #include "caml/mlvalues.h"
 #include "caml/platform.h"
 #include "caml/sizeclasses.h"
+#include "caml/version.h"
+
+#if OCAML_VERSION < 50300
+#define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
+#endif
+
+#define POOL_SIZE Bsize_wsize(POOL_WSIZE)
 
 struct free_pool {
   struct free_pool* next;
@@ -33,6 +40,55 @@ static struct {
   struct free_pool* head;
 } free_pools = { CAML_PLAT_MUTEX_INITIALIZER, NULL };
 
+#if OCAML_VERSION < 50200
+
+#define POOLS_PER_MAPPING 16
+
+/* A list of new pools, NULL when there is no memory */
+static struct free_pool* map_pools(void) {
+  char* mapping = caml_mem_map(POOLS_PER_MAPPING * POOL_SIZE, POOL_SIZE, 0);
+  struct free_pool* pools = NULL;
+  if (!mapping) return NULL;
+  for (int i = 0; i < POOLS_PER_MAPPING; i++) {
+    struct free_pool* p = (struct free_pool*)(mapping + i * POOL_SIZE);
+    p->next = pools;
+    pools = p;
+  }
+  return pools;
+}
+
+/* A mapping of several pools can only be unmapped as a whole. */
+bool caml_heap_compactable(void) {
+  return false;
+}
+
+void caml_heap_compacted(void) {
+}
+
+#else
+
+static struct free_pool* map_pools(void) {
+  struct free_pool* p = caml_mem_map(POOL_SIZE, 0);
+  if (p) p->next = NULL;
+  return p;
+}
+
+bool caml_heap_compactable(void) {
+  return true;
+}
+
+void caml_heap_compacted(void) {
+  caml_plat_lock_blocking(&free_pools.lock);
+  while (free_pools.head) {
+    struct free_pool* p = free_pools.head;
+    free_pools.head = p->next;
+    caml_mem_unmap(p, POOL_SIZE);
+  }
+  caml_plat_unlock(&free_pools.lock);
+}
+
+#endif
+
 void caml_heap_memory_init(void) {
 }
 
@@ -42,11 +98,9 @@ void caml_heap_memory_shutdown(void) {
 void* caml_heap_pool_get(void) {
   struct free_pool* p;
   caml_plat_lock_blocking(&free_pools.lock);
+  if (!free_pools.head) free_pools.head = map_pools();
   p = free_pools.head;
-  if (p)
-    free_pools.head = p->next;
-  else
-    p = caml_mem_map(Bsize_wsize(POOL_WSIZE), 0);
+  if (p) free_pools.head = p->next;
   caml_plat_unlock(&free_pools.lock);
   return p;
 }
@@ -68,12 +122,6 @@ void caml_heap_large_put(void* block, asize_t size) {
   free(block);
 }
 
-void caml_heap_compacted(void) {
-  caml_plat_lock_blocking(&free_pools.lock);
-  while (free_pools.head) {
-    struct free_pool* p = free_pools.head;
-    free_pools.head = p->next;
-    caml_mem_unmap(p, Bsize_wsize(POOL_WSIZE));
-  }
-  caml_plat_unlock(&free_pools.lock);
+const char* caml_heap_memory_jemalloc(void) {
+  return "none";
 }

@@ -80,3 +80,10 @@ bool caml_arena_destroy(struct caml_arena* arena) {
   if (!done) caml_extents_close(&arena->extents, false);
   return done;
 }
+
+const char* caml_arena_jemalloc(void) {
+  const char* version;
+  size_t size = sizeof(version);
+  bool known = je_mallctl("version", &version, &size, NULL, 0) == 0;
+  return known ? version : "unknown";
+}

@@ -50,4 +50,8 @@ bool caml_arena_purge(struct caml_arena* arena);
    is then as it was. */
 bool caml_arena_destroy(struct caml_arena* arena);
 
+/* The version of jemalloc, as it names itself.  Not to be freed.
+   "unknown" if jemalloc has no memory to start with. */
+const char* caml_arena_jemalloc(void);
+
 #endif /* CAML_JEMALLOC_ARENA_H */
