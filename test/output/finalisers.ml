@@ -35,10 +35,12 @@ let () =
   let sum = ref 0. and freed = ref 0 in
   for i = 1 to n do sum := !sum +. bigarray freed i done;
   Gc.compact ();
+  Gc.full_major ();
   Printf.printf "%.0f %d\n" !sum !freed;
   let files = List.init 20 (fun _ -> Filename.temp_file "finalisers" ".tmp") in
   List.iter drop_channel files;
   Gc.compact ();
+  Gc.full_major ();
   flush_all ();
   List.iter (fun file ->
     let ic = open_in file in
