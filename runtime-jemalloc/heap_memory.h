@@ -19,7 +19,7 @@
 
    Sizes are in bytes.  All functions but [caml_heap_memory_init] and
    [caml_heap_memory_shutdown] may be called by several domains at once; none
-   of them touches an OCaml value or raises. */
+   of them touches an OCaml value, or raises where nothing else is said. */
 
 #ifndef CAML_HEAP_MEMORY_H
 #define CAML_HEAP_MEMORY_H
@@ -27,6 +27,7 @@
 #ifdef CAML_INTERNALS
 
 #include <stdbool.h>
+#include "camlatomic.h"
 #include "misc.h"
 
 /* Makes the memory of the heap ready.  Called once, before the first domain
@@ -58,6 +59,20 @@ void caml_heap_compacted(void);
 /* Does [caml_heap_compacted] give back anything?  OCaml 5.1, which has no
    compaction, asks this first. */
 bool caml_heap_compactable(void);
+
+/* OCAMLRUNPARAM=X[text]: reads a knob of the heap's, and complains on stderr of
+   a value that is none.  False if the text is left to the runtime.  Called
+   before [caml_heap_memory_init]. */
+bool caml_heap_memory_parse(const char* text);
+
+/* The knobs as GC tweaks, since 5.5.  Returns the name of the [index]th, which
+   is not to be freed, and its value in *value; NULL past the last, and once
+   there is a heap. */
+const char* caml_heap_memory_tweak(int index, atomic_uintnat** value);
+
+/* Sets a tweak, a knob or not.  Raises Invalid_argument if the knob does not
+   take the value; then nothing has changed.  From any domain. */
+void caml_heap_memory_set_tweak(atomic_uintnat* tweak, uintnat value);
 
 /* The version of the jemalloc that the memory is from, or "none". */
 const char* caml_heap_memory_jemalloc(void);

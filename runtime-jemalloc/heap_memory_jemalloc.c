@@ -22,39 +22,81 @@
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "caml/sizeclasses.h"
+#include "heap_knobs.h"
 #include "jemalloc_arena.h"
 
-static struct caml_arena heap_arena;
+#define POOL_SIZE Bsize_wsize(POOL_WSIZE)
+
+static struct {
+  struct caml_arena arena;
+  _Atomic bool ready; /* there is an arena */
+} heap;
+
+static intnat knob(enum caml_heap_knob_index index) {
+  return caml_heap_knob_get(index);
+}
+
+bool caml_heap_memory_started(void) {
+  return atomic_load(&heap.ready);
+}
+
+bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
+  if (!caml_heap_memory_started()) return true;
+  switch (index) {
+    case CAML_KNOB_dirty_decay_ms:
+      return caml_arena_set_dirty_decay(&heap.arena, value);
+    case CAML_KNOB_muzzy_decay_ms:
+      return caml_arena_set_muzzy_decay(&heap.arena, value);
+    default: /* read where it is used */
+      return true;
+  }
+}
 
 void caml_heap_memory_init(void) {
-  const char* failed = caml_arena_create(&heap_arena);
+  const char* failed = caml_arena_create(&heap.arena, knob(CAML_KNOB_thp));
   if (failed)
     caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
                      failed);
+  atomic_store(&heap.ready, true);
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    if (!caml_heap_knob_apply(i, knob(i)))
+      caml_fatal_error("cannot set %s of the major heap",
+                       caml_heap_knobs[i].name);
+  }
 }
 
 void caml_heap_memory_shutdown(void) {
-  caml_arena_destroy(&heap_arena);
+  atomic_store(&heap.ready, false);
+  caml_arena_destroy(&heap.arena);
 }
 
 void* caml_heap_pool_get(void) {
-  return caml_arena_get(&heap_arena, Bsize_wsize(POOL_WSIZE));
+  return caml_arena_get(&heap.arena, POOL_SIZE);
 }
 
 void caml_heap_pool_put(void* pool) {
-  caml_arena_put(&heap_arena, pool, Bsize_wsize(POOL_WSIZE));
+  caml_arena_put(&heap.arena, pool, POOL_SIZE);
 }
 
 void* caml_heap_large_get(asize_t size) {
-  return caml_arena_get(&heap_arena, size);
+  return caml_arena_get(&heap.arena, size);
 }
 
 void caml_heap_large_put(void* block, asize_t size) {
-  caml_arena_put(&heap_arena, block, size);
+  caml_arena_put(&heap.arena, block, size);
 }
 
 void caml_heap_compacted(void) {
-  caml_arena_purge(&heap_arena);
+  switch (knob(CAML_KNOB_compact_purge)) {
+    case CAML_COMPACT_PURGE_DECAY:
+      caml_arena_decay(&heap.arena);
+      break;
+    case CAML_COMPACT_PURGE_LAZY:
+      caml_arena_purge_lazily(&heap.arena, knob(CAML_KNOB_dirty_decay_ms));
+      break;
+    default:
+      caml_arena_purge(&heap.arena);
+  }
 }
 
 bool caml_heap_compactable(void) {

@@ -122,6 +122,21 @@ void caml_heap_large_put(void* block, asize_t size) {
   free(block);
 }
 
+bool caml_heap_memory_parse(const char* text) {
+  (void)text;
+  return false;
+}
+
+const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
+  (void)index;
+  (void)value;
+  return NULL;
+}
+
+void caml_heap_memory_set_tweak(atomic_uintnat* tweak, uintnat value) {
+  atomic_store(tweak, value);
+}
+
 const char* caml_heap_memory_jemalloc(void) {
   return "none";
 }

@@ -20,12 +20,6 @@
 #include "jemalloc.h"
 #include "jemalloc_arena.h"
 
-/* How long pages stay dirty, then muzzy, in milliseconds.  One second each:
-   long enough for a heap that breathes with the major cycle to find its pages
-   again, short enough for an idle one to shrink soon. */
-#define DIRTY_DECAY_MS 1000
-#define MUZZY_DECAY_MS 1000
-
 /* Calls mallctl "arena.<index>.<name>". */
 static int arena_ctl(const struct caml_arena* arena, const char* name,
                      void* new_value, size_t new_size) {
@@ -36,13 +30,16 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
   return je_mallctl(path, NULL, NULL, new_value, new_size);
 }
 
-static bool set_decay(const struct caml_arena* arena, const char* name,
-                      ssize_t ms) {
-  return arena_ctl(arena, name, &ms, sizeof(ms)) == 0;
+bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
+  return arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) == 0;
 }
 
-const char* caml_arena_create(struct caml_arena* arena) {
-  extent_hooks_t* hooks = caml_extents_init(&arena->extents);
+bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
+  return arena_ctl(arena, "muzzy_decay_ms", &ms, sizeof(ms)) == 0;
+}
+
+const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
+  extent_hooks_t* hooks = caml_extents_init(&arena->extents, thp);
   size_t size = sizeof(arena->index);
 
   if (je_mallctl("arenas.create", &arena->index, &size,
@@ -51,11 +48,6 @@ const char* caml_arena_create(struct caml_arena* arena) {
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-  if (!set_decay(arena, "dirty_decay_ms", DIRTY_DECAY_MS)
-      || !set_decay(arena, "muzzy_decay_ms", MUZZY_DECAY_MS)) {
-    caml_arena_destroy(arena);
-    return "its decay times cannot be set";
-  }
   return NULL;
 }
 
@@ -71,6 +63,15 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
 
 bool caml_arena_purge(struct caml_arena* arena) {
   return arena_ctl(arena, "purge", NULL, 0) == 0;
+}
+
+bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms) {
+  bool purged = caml_arena_set_dirty_decay(arena, 0);
+  return caml_arena_set_dirty_decay(arena, ms) && purged;
+}
+
+bool caml_arena_decay(struct caml_arena* arena) {
+  return arena_ctl(arena, "decay", NULL, 0) == 0;
 }
 
 bool caml_arena_destroy(struct caml_arena* arena) {

@@ -13,14 +13,15 @@
 /* One jemalloc arena with extent hooks of ours.  Independent of the OCaml
    runtime, so that it can be tested alone.
 
-   Sizes are in bytes.  [caml_arena_get], [caml_arena_put] and
-   [caml_arena_purge] may be called by several threads at once. */
+   Sizes are in bytes.  All functions but
+   [caml_arena_create] and [caml_arena_destroy] may be called by several threads at once. */
 
 #ifndef CAML_JEMALLOC_ARENA_H
 #define CAML_JEMALLOC_ARENA_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 #include "jemalloc_extents.h"
 
 struct caml_arena {
@@ -32,7 +33,13 @@ struct caml_arena {
 /* Makes [arena] ready.  Returns NULL, or what failed in words that are not to
    be freed; then there is nothing to destroy.  [arena] must not move
    afterwards: jemalloc keeps the address of its hooks. */
-const char* caml_arena_create(struct caml_arena* arena);
+const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
+
+/* How long pages stay dirty, then muzzy, in milliseconds; -1: for ever, 0: not
+   at all.  Until this is called, as jemalloc's defaults say.  False if jemalloc
+   refused. */
+bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms);
+bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
 
 /* [size] > 0 bytes, uninitialised, aligned to 16 bytes, or to a page from
    four pages up.  NULL when there is no memory. */
@@ -44,6 +51,14 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
 /* Gives all unused pages, dirty and muzzy, back to the OS before it returns.
    False if jemalloc refused. */
 bool caml_arena_purge(struct caml_arena* arena);
+
+/* Makes dirty pages muzzy before it returns: the OS takes them when it needs
+   some.  Back at once, as by [caml_arena_purge], if muzzy pages may not stay.
+   [ms] is how long dirty pages stay otherwise.  False if jemalloc refused. */
+bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms);
+
+/* Purges the pages whose time has come.  False if jemalloc refused. */
+bool caml_arena_decay(struct caml_arena* arena);
 
 /* Unmaps everything that the arena ever mapped, blocks in use included.  No
    other thread may be using the arena.  False if jemalloc refused; the arena

@@ -73,6 +73,12 @@ static void* map_aligned(size_t size, size_t alignment) {
   return p + before;
 }
 
+/* A kernel without huge pages refuses: there are none then, as without us. */
+static void advise_huge_pages(enum caml_thp thp, void* p, size_t size) {
+  if (thp == CAML_THP_NEVER) madvise(p, size, MADV_NOHUGEPAGE);
+  if (thp == CAML_THP_ALWAYS) madvise(p, size, MADV_HUGEPAGE);
+}
+
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
@@ -86,6 +92,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   /* A kernel without names for mappings answers EINVAL: no harm. */
   prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
         CAML_EXTENT_NAME);
+  advise_huge_pages(extents_of(hooks)->thp, p, size);
   *zero = true;
   *commit = true;
   return p;
@@ -169,8 +176,10 @@ static const extent_hooks_t extent_hooks = {
   .merge = extent_merge,
 };
 
-extent_hooks_t* caml_extents_init(struct caml_extents* extents) {
+extent_hooks_t* caml_extents_init(struct caml_extents* extents,
+                                  enum caml_thp thp) {
   memset(extents, 0, sizeof(*extents));
+  extents->thp = thp;
   extents->hooks = extent_hooks;
   return &extents->hooks;
 }

@@ -34,6 +34,9 @@
 /* The name of the mappings in /proc/PID/smaps, where the kernel has names. */
 #define CAML_EXTENT_NAME "OCaml major heap"
 
+/* Huge pages: refused, as the system's setting says, or asked for. */
+enum caml_thp { CAML_THP_NEVER, CAML_THP_SYSTEM, CAML_THP_ALWAYS };
+
 /* What one hook did: calls that succeeded, their bytes, calls that failed. */
 struct caml_extent_count {
   _Atomic size_t calls;
@@ -43,6 +46,7 @@ struct caml_extent_count {
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
+  enum caml_thp thp;    /* for what is mapped from now on */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   struct caml_extent_count alloc;
   struct caml_extent_count dalloc;       /* a failure: opted out, retained */
@@ -55,7 +59,8 @@ struct caml_extents {
 
 /* Zeroes the counters and returns the hooks to give to jemalloc; they live as
    long as [extents], which must not move. */
-extent_hooks_t* caml_extents_init(struct caml_extents* extents);
+extent_hooks_t* caml_extents_init(struct caml_extents* extents,
+                                  enum caml_thp thp);
 
 /* With [closing], dalloc unmaps: set just before the arena is destroyed, so
    that jemalloc's own data of the arena goes too. */

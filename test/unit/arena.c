@@ -37,7 +37,9 @@ static struct caml_arena arena;
 
 static int setup(void** state) {
   (void)state;
-  return caml_arena_create(&arena) == NULL ? 0 : -1;
+  if (caml_arena_create(&arena, CAML_THP_SYSTEM) != NULL) return -1;
+  return caml_arena_set_dirty_decay(&arena, 1000)
+    && caml_arena_set_muzzy_decay(&arena, 1000) ? 0 : -1;
 }
 
 static int teardown(void** state) {
@@ -151,18 +153,26 @@ static void purge_lowers_rss(void** state) {
 static void purge_takes_muzzy_pages(void** state) {
   size_t n = 1024;
   char** pools = get_pools(n);
-  char name[64];
-  ssize_t at_once = 0;
   (void)state;
   put_pools(pools, n);
-  snprintf(name, sizeof(name), "arena.%u.dirty_decay_ms", arena.index);
-  assert_int_equal(
-    je_mallctl(name, NULL, NULL, &at_once, sizeof(at_once)), 0);
+  assert_true(caml_arena_purge_lazily(&arena, -1));
   assert_int_equal(arena_stat("pdirty"), 0);
   assert_in_range(arena_stat("pmuzzy") * PAGE, n * POOL - MIB, n * POOL + MIB);
   assert_true(arena.extents.purge_lazy.bytes >= n * POOL - MIB);
   assert_true(caml_arena_purge(&arena));
   assert_int_equal(arena_stat("pmuzzy"), 0);
+}
+
+static void decay_is_as_set(void** state) {
+  size_t n = 1024;
+  (void)state;
+  assert_true(caml_arena_set_dirty_decay(&arena, -1));
+  put_pools(get_pools(n), n);
+  assert_true(caml_arena_decay(&arena));
+  assert_in_range(arena_stat("pdirty") * PAGE, n * POOL - MIB, n * POOL + MIB);
+  assert_true(caml_arena_set_dirty_decay(&arena, 0));
+  assert_int_equal(arena_stat("pdirty"), 0);
+  assert_false(caml_arena_set_dirty_decay(&arena, -2));
 }
 
 static void purged_pools_are_zero_again(void** state) {
@@ -200,7 +210,7 @@ static void destroy_unmaps_everything(void** state) {
   struct caml_arena a;
   char *pool, *large;
   (void)state;
-  assert_null(caml_arena_create(&a));
+  assert_null(caml_arena_create(&a, CAML_THP_SYSTEM));
   pool = caml_arena_get(&a, POOL);
   large = caml_arena_get(&a, 64 * MIB);
   assert_true(smaps_is_mapped(pool));
@@ -405,6 +415,7 @@ int main(void) {
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),
+    T(decay_is_as_set),
     T(purged_pools_are_zero_again),
     T(counters_add_up),
     T(destroy_unmaps_everything),

@@ -34,7 +34,7 @@ static extent_hooks_t* hooks;
 
 static int setup(void** state) {
   (void)state;
-  hooks = caml_extents_init(&extents);
+  hooks = caml_extents_init(&extents, CAML_THP_SYSTEM);
   return 0;
 }
 

@@ -1,0 +1,217 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#define CAML_INTERNALS
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "caml/fail.h"
+#include "caml/heap_memory.h"
+#include "caml/version.h"
+#include "heap_knobs.h"
+
+#define CAML_KNOB_ROW(name, unit, initial, least, greatest, words, when, help) \
+  { #name, unit, words, help, when, initial, least, greatest, (uintnat)initial },
+
+struct caml_heap_knob caml_heap_knobs[CAML_N_HEAP_KNOBS] = {
+  CAML_HEAP_KNOBS(CAML_KNOB_ROW)
+};
+
+intnat caml_heap_knob_get(enum caml_heap_knob_index index) {
+  return (intnat)atomic_load(&caml_heap_knobs[index].value);
+}
+
+struct caml_heap_knob* caml_heap_knob_find(const char* name, size_t length) {
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    struct caml_heap_knob* knob = &caml_heap_knobs[i];
+    if (strlen(knob->name) == length && memcmp(knob->name, name, length) == 0)
+      return knob;
+  }
+  return NULL;
+}
+
+const char* caml_heap_knob_set(enum caml_heap_knob_index index, intnat value) {
+  struct caml_heap_knob* knob = &caml_heap_knobs[index];
+  if (knob->when == CAML_KNOB_START_UP) return "Gc.Tweak.set: only OCAMLRUNPARAM sets this one";
+  if (value < knob->least || value > knob->greatest) return "Gc.Tweak.set: out of range";
+  if (!caml_heap_knob_apply(index, value)) return "Gc.Tweak.set: the system refused";
+  atomic_store(&knob->value, (uintnat)value);
+  return NULL;
+}
+
+/* Reading values */
+
+/* The words of a knob are "word=value word=value". */
+static const char* next_word(const char* word) {
+  word += strcspn(word, " ");
+  return word + strspn(word, " ");
+}
+
+static bool read_word(const struct caml_heap_knob* knob, const char* text,
+                      size_t length, intnat* result) {
+  for (const char* w = knob->words; *w != '\0'; w = next_word(w)) {
+    size_t word_length = strcspn(w, "=");
+    if (word_length == length && memcmp(w, text, length) == 0) {
+      *result = strtol(w + word_length + 1, NULL, 10);
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Its value, 16 if it is none */
+static unsigned digit(char c) {
+  if (c >= '0' && c <= '9') return c - '0';
+  if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+  if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+  return 16;
+}
+
+static unsigned suffix_shift(char suffix) {
+  switch (suffix) {
+    case 'k': return 10;
+    case 'M': return 20;
+    case 'G': return 30;
+    default: return 0;
+  }
+}
+
+/* Is the text a number? */
+static bool read_number(const char* text, size_t length, intnat* result) {
+  const char* end = text + length;
+  bool negative = length > 0 && *text == '-';
+  unsigned base = 10, shift = 0;
+  uintnat n = 0;
+
+  if (negative) text++;
+  if (end - text > 2 && text[0] == '0' && text[1] == 'x') {
+    base = 16;
+    text += 2;
+  }
+  if (text < end && (shift = suffix_shift(end[-1])) > 0) end--;
+  if (text == end) return false;
+  for (; text < end; text++) {
+    unsigned d = digit(*text);
+    if (d >= base || n > ((uintnat)INTPTR_MAX - d) / base) return false;
+    n = n * base + d;
+  }
+  if (n > (uintnat)INTPTR_MAX >> shift) return false;
+  *result = (intnat)(n << shift) * (negative ? -1 : 1);
+  return true;
+}
+
+bool caml_heap_knob_read(const struct caml_heap_knob* knob, const char* text,
+                         size_t length, intnat* result) {
+  intnat value;
+  if (!read_word(knob, text, length, &value)
+      && !read_number(text, length, &value))
+    return false;
+  if (value < knob->least || value > knob->greatest) return false;
+  *result = value;
+  return true;
+}
+
+int caml_heap_knob_accepted(const struct caml_heap_knob* knob,
+                            char* buffer, size_t size) {
+  char words[64] = "";
+  size_t length = 0;
+  for (const char* w = knob->words; *w != '\0'; w = next_word(w)) {
+    length += snprintf(words + length, sizeof(words) - length, ", %.*s",
+                       (int)strcspn(w, "="), w);
+    assert(length < sizeof(words));
+  }
+  return snprintf(buffer, size, "%" ARCH_INTNAT_PRINTF_FORMAT "d to %"
+                  ARCH_INTNAT_PRINTF_FORMAT "d%s%s%s",
+                  knob->least, knob->greatest,
+                  *knob->unit ? " " : "", knob->unit, words);
+}
+
+/* OCAMLRUNPARAM */
+
+static void set_from(struct caml_heap_knob* knob, const char* text,
+                     size_t length) {
+  char accepted[128];
+  intnat value;
+  if (caml_heap_knob_read(knob, text, length, &value)) {
+    atomic_store(&knob->value, (uintnat)value);
+  } else {
+    caml_heap_knob_accepted(knob, accepted, sizeof(accepted));
+    fprintf(stderr, "Ignored GC tweak '%s=%.*s'. It takes %s\n",
+            knob->name, (int)length, text, accepted);
+  }
+}
+
+#if OCAML_VERSION < 50500
+
+/* What 5.5 does of itself, in its words */
+
+static void print_help(void) {
+  fprintf(stderr, "Known GC tweaks:\n");
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++)
+    fprintf(stderr, "%s (initial value %" ARCH_INTNAT_PRINTF_FORMAT "d)\n",
+            caml_heap_knobs[i].name, caml_heap_knobs[i].initial);
+}
+
+static bool parse_other(const char* name, size_t length) {
+  if (length == strlen("help") && memcmp(name, "help", length) == 0)
+    print_help();
+  else
+    fprintf(stderr, "Ignored unknown GC tweak '%.*s'. "
+            "Use 'Xhelp' to list known tweaks\n", (int)length, name);
+  return true;
+}
+
+#else
+
+static bool parse_other(const char* name, size_t length) {
+  (void)name;
+  (void)length;
+  return false;
+}
+
+#endif
+
+bool caml_heap_memory_parse(const char* text) {
+  size_t length = strcspn(text, "=,");
+  struct caml_heap_knob* knob = caml_heap_knob_find(text, length);
+  if (knob == NULL) return parse_other(text, length);
+  if (caml_heap_memory_started()) return true; /* a second caml_startup */
+  text += length;
+  if (*text == '=') {
+    text++;
+    set_from(knob, text, strcspn(text, ","));
+  } else {
+    set_from(knob, "1", 1);
+  }
+  return true;
+}
+
+/* Gc.Tweak */
+
+const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
+  if (index >= CAML_N_HEAP_KNOBS || caml_heap_memory_started()) return NULL;
+  *value = &caml_heap_knobs[index].value;
+  return caml_heap_knobs[index].name;
+}
+
+void caml_heap_memory_set_tweak(atomic_uintnat* tweak, uintnat value) {
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    if (tweak == &caml_heap_knobs[i].value) {
+      const char* wrong = caml_heap_knob_set(i, (intnat)value);
+      if (wrong != NULL) caml_invalid_argument(wrong);
+      return;
+    }
+  }
+  atomic_store(tweak, value);
+}

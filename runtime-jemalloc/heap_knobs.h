@@ -1,0 +1,110 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The knobs of the heap: what OCAMLRUNPARAM=Xname=value and [Gc.Tweak] set.
+
+   [CAML_HEAP_KNOBS] is the one table of them: parsing, Xhelp, the manual page
+   and the tests are made from it.  A value is a signed number; WORDS are other
+   ways to write some of them. */
+
+#ifndef CAML_HEAP_KNOBS_H
+#define CAML_HEAP_KNOBS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "caml/config.h"
+#include "caml/camlatomic.h"
+#include "caml/misc.h"
+#include "jemalloc_extents.h"
+
+/* 2^31 - 1 ms are 24 days. */
+#define CAML_DECAY_MS_MAX INT32_MAX
+
+enum caml_compact_purge {
+  CAML_COMPACT_PURGE_DECAY,
+  CAML_COMPACT_PURGE_LAZY,
+  CAML_COMPACT_PURGE_FORCED
+};
+
+/* KNOB(NAME, UNIT, DEFAULT, LEAST, GREATEST, WORDS, WHEN it may change, HELP)
+   Why these defaults: doc/design.md. */
+#define CAML_HEAP_KNOBS(KNOB)                                                 \
+  KNOB(dirty_decay_ms, "ms", 1000, -1, CAML_DECAY_MS_MAX, "never=-1",         \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how long freed pages stay before they are purged, lazily if muzzy "   \
+       "pages may stay; 0: purged by force, at once")                         \
+  KNOB(muzzy_decay_ms, "ms", 1000, -1, CAML_DECAY_MS_MAX, "never=-1",         \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how long pages purged lazily stay before they are purged by force; "  \
+       "0: no page is purged lazily")                                         \
+  KNOB(compact_purge, "", CAML_COMPACT_PURGE_FORCED,                          \
+       CAML_COMPACT_PURGE_DECAY, CAML_COMPACT_PURGE_FORCED,                   \
+       "decay=0 lazy=1 forced=2", CAML_KNOB_ANY_TIME,                         \
+       "what the end of Gc.compact does with free pages: leave them to the "  \
+       "decay, purge them lazily, or by force")                               \
+  KNOB(thp, "", CAML_THP_SYSTEM, CAML_THP_NEVER, CAML_THP_ALWAYS,             \
+       "never=0 system=1 always=2", CAML_KNOB_START_UP,                       \
+       "huge pages for the heap: never, as the system's setting says, or "    \
+       "asked for everywhere")
+
+enum caml_knob_when { CAML_KNOB_START_UP, CAML_KNOB_ANY_TIME };
+
+struct caml_heap_knob {
+  const char* name;
+  const char* unit;  /* may be empty */
+  const char* words; /* "word=value ...", may be empty */
+  const char* help;
+  enum caml_knob_when when;
+  intnat initial, least, greatest;
+  atomic_uintnat value; /* an intnat; read it with [caml_heap_knob_get] */
+};
+
+#define CAML_KNOB_INDEX(name, ...) CAML_KNOB_##name,
+enum caml_heap_knob_index {
+  CAML_HEAP_KNOBS(CAML_KNOB_INDEX)
+  CAML_N_HEAP_KNOBS
+};
+#undef CAML_KNOB_INDEX
+
+extern struct caml_heap_knob caml_heap_knobs[CAML_N_HEAP_KNOBS];
+
+/* The value in force.  From any thread. */
+intnat caml_heap_knob_get(enum caml_heap_knob_index index);
+
+/* Sets a knob once the program runs.  Returns NULL, or what is wrong with the
+   value, in words that are not to be freed; then nothing has changed.  From any
+   thread; of two at a time on one knob, one is the last. */
+const char* caml_heap_knob_set(enum caml_heap_knob_index index, intnat value);
+
+/* The knob of that name ([length] bytes), or NULL. */
+struct caml_heap_knob* caml_heap_knob_find(const char* name, size_t length);
+
+/* Reads a value, the [length] bytes at [text]: a word of the knob, or a number,
+   decimal or 0x hexadecimal, times 2^10, 2^20 or 2^30 with k, M or G behind
+   it.  False if it is none of them, or out of range; then *result is as it
+   was. */
+bool caml_heap_knob_read(const struct caml_heap_knob* knob, const char* text,
+                         size_t length, intnat* result);
+
+/* What [caml_heap_knob_read] accepts, in words, as snprintf does. */
+int caml_heap_knob_accepted(const struct caml_heap_knob* knob,
+                            char* buffer, size_t size);
+
+/* Puts a knob that changed to use.  False if that failed.  Defined where the
+   heap is: heap_memory_jemalloc.c. */
+bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value);
+
+/* Is there a heap?  From then on OCAMLRUNPARAM has been read.  Defined there
+   too. */
+bool caml_heap_memory_started(void);
+
+#endif /* CAML_HEAP_KNOBS_H */

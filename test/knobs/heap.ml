@@ -1,0 +1,37 @@
+(* heap MIB: grows a heap of lists, drops it, compacts, and prints what the
+   kernel says: resident and lazily freed memory in MiB, and whether the heap's
+   mappings ask for huge pages (hg), refuse them (nh) or neither. *)
+
+let rec grow l bytes = if bytes <= 0 then l else grow (bytes :: l) (bytes - 24)
+
+let smaps () =
+  let ic = open_in "/proc/self/smaps" in
+  let rec read lines = match input_line ic with
+    | line -> read (line :: lines)
+    | exception End_of_file -> close_in ic; lines in
+  read []
+
+(* The sum of a field, in kB, over all mappings *)
+let sum field lines =
+  List.fold_left (fun sum line ->
+    try Scanf.sscanf line "%[^:]: %d kB" (fun name kb ->
+      if name = field then sum + kb else sum)
+    with Scanf.Scan_failure _ | End_of_file | Failure _ -> sum) 0 lines
+
+let flags lines =
+  let has flag = List.exists (fun line ->
+    String.length line > 8 && String.sub line 0 8 = "VmFlags:"
+    && List.mem flag (String.split_on_char ' ' line)) lines in
+  match has "hg", has "nh" with
+  | true, false -> "hg" | false, true -> "nh"
+  | false, false -> "neither" | true, true -> "both"
+
+let () =
+  let l = ref (grow [] (int_of_string Sys.argv.(1) lsl 20)) in
+  assert (List.length !l > 0);
+  let before = flags (smaps ()) in
+  l := [];
+  Gc.compact ();
+  let after = smaps () in
+  Printf.printf "rss %d lazy %d pages %s\n"
+    (sum "Rss" after / 1024) (sum "LazyFree" after / 1024) before
