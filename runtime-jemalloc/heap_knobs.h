@@ -46,6 +46,8 @@ enum caml_compact_purge {
        CAML_KNOB_ANY_TIME,                                                    \
        "how long pages purged lazily stay before they are purged by force; "  \
        "0: no page is purged lazily")                                         \
+  KNOB(background_purge, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,       \
+       "a thread of its own does the decay, so that an idle program shrinks") \
   KNOB(compact_purge, "", CAML_COMPACT_PURGE_FORCED,                          \
        CAML_COMPACT_PURGE_DECAY, CAML_COMPACT_PURGE_FORCED,                   \
        "decay=0 lazy=1 forced=2", CAML_KNOB_ANY_TIME,                         \

@@ -8,7 +8,8 @@ heap_memory_C_SOURCES = heap_memory_system
 else
 
 heap_memory_C_SOURCES = \
-  heap_memory_jemalloc heap_knobs jemalloc_arena jemalloc_extents
+  heap_memory_jemalloc heap_knobs \
+  jemalloc_arena jemalloc_background jemalloc_extents
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h
 

@@ -24,11 +24,13 @@
 #include "caml/sizeclasses.h"
 #include "heap_knobs.h"
 #include "jemalloc_arena.h"
+#include "jemalloc_background.h"
 
 #define POOL_SIZE Bsize_wsize(POOL_WSIZE)
 
 static struct {
   struct caml_arena arena;
+  struct caml_background background;
   _Atomic bool ready; /* there is an arena */
 } heap;
 
@@ -47,9 +49,27 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
       return caml_arena_set_dirty_decay(&heap.arena, value);
     case CAML_KNOB_muzzy_decay_ms:
       return caml_arena_set_muzzy_decay(&heap.arena, value);
+    case CAML_KNOB_background_purge:
+      if (value)
+        caml_background_on(&heap.background);
+      else
+        caml_background_off(&heap.background);
+      return true;
     default: /* read where it is used */
       return true;
   }
+}
+
+static void prefork(void) {
+  caml_background_hold(&heap.background);
+}
+
+static void postfork_parent(void) {
+  caml_background_release(&heap.background);
+}
+
+static void postfork_child(void) {
+  caml_background_forked(&heap.background);
 }
 
 void caml_heap_memory_init(void) {
@@ -57,6 +77,11 @@ void caml_heap_memory_init(void) {
   if (failed)
     caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
                      failed);
+  caml_background_init(&heap.background, &heap.arena);
+  /* After jemalloc's own: its locks are taken after ours and free before a
+     child makes its thread. */
+  if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0)
+    caml_fatal_error("no memory for the major heap's fork handlers");
   atomic_store(&heap.ready, true);
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     if (!caml_heap_knob_apply(i, knob(i)))
@@ -67,6 +92,7 @@ void caml_heap_memory_init(void) {
 
 void caml_heap_memory_shutdown(void) {
   atomic_store(&heap.ready, false);
+  caml_background_off(&heap.background);
   caml_arena_destroy(&heap.arena);
 }
 
@@ -76,6 +102,7 @@ void* caml_heap_pool_get(void) {
 
 void caml_heap_pool_put(void* pool) {
   caml_arena_put(&heap.arena, pool, POOL_SIZE);
+  caml_background_freed(&heap.background);
 }
 
 void* caml_heap_large_get(asize_t size) {
@@ -84,9 +111,11 @@ void* caml_heap_large_get(asize_t size) {
 
 void caml_heap_large_put(void* block, asize_t size) {
   caml_arena_put(&heap.arena, block, size);
+  caml_background_freed(&heap.background);
 }
 
 void caml_heap_compacted(void) {
+  caml_background_hold(&heap.background);
   switch (knob(CAML_KNOB_compact_purge)) {
     case CAML_COMPACT_PURGE_DECAY:
       caml_arena_decay(&heap.arena);
@@ -97,6 +126,7 @@ void caml_heap_compacted(void) {
     default:
       caml_arena_purge(&heap.arena);
   }
+  caml_background_release(&heap.background);
 }
 
 bool caml_heap_compactable(void) {

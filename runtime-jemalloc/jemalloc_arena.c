@@ -70,6 +70,26 @@ bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms) {
   return caml_arena_set_dirty_decay(arena, ms) && purged;
 }
 
+/* Unused pages in the state of [pages], if pages in it decay. */
+static size_t decaying(const struct caml_arena* arena, const char* pages,
+                       const char* decay) {
+  char path[64];
+  ssize_t ms;
+  size_t n, size = sizeof(ms);
+  snprintf(path, sizeof(path), "arena.%u.%s", arena->index, decay);
+  if (je_mallctl(path, &ms, &size, NULL, 0) != 0 || ms < 0) return 0;
+  size = sizeof(n);
+  snprintf(path, sizeof(path), "stats.arenas.%u.%s", arena->index, pages);
+  return je_mallctl(path, &n, &size, NULL, 0) == 0 ? n : 0;
+}
+
+bool caml_arena_decays(struct caml_arena* arena) {
+  uint64_t epoch = 1;
+  je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
+  return decaying(arena, "pdirty", "dirty_decay_ms") > 0
+    || decaying(arena, "pmuzzy", "muzzy_decay_ms") > 0;
+}
+
 bool caml_arena_decay(struct caml_arena* arena) {
   return arena_ctl(arena, "decay", NULL, 0) == 0;
 }

@@ -57,6 +57,10 @@ bool caml_arena_purge(struct caml_arena* arena);
    [ms] is how long dirty pages stay otherwise.  False if jemalloc refused. */
 bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms);
 
+/* Are there unused pages that decay will purge some time?  From jemalloc's
+   statistics, which this refreshes: some ten microseconds. */
+bool caml_arena_decays(struct caml_arena* arena);
+
 /* Purges the pages whose time has come.  False if jemalloc refused. */
 bool caml_arena_decay(struct caml_arena* arena);
 

@@ -1,0 +1,164 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#ifndef DEBUG
+#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
+#endif
+#include <assert.h>
+#include <signal.h>
+#include <time.h>
+#include "jemalloc_background.h"
+
+/* jemalloc, statistics included, uses a few KiB; the rest is for the C
+   library's own data of a thread, which lies in its stack. */
+#define STACK_SIZE ((size_t)256 << 10)
+
+/* How often the thread looks while pages are waiting.  jemalloc's decay goes in
+   200 steps over the decay time; with a tenth of the default, the last pages go
+   at most that much late. */
+#define INTERVAL_MS 100
+
+static void lock(struct caml_background* b) {
+  int error = pthread_mutex_lock(&b->lock);
+  assert(error == 0);
+  (void)error;
+}
+
+static void unlock(struct caml_background* b) {
+  pthread_mutex_unlock(&b->lock);
+}
+
+static void wait_a_little(struct caml_background* b) {
+  struct timespec until;
+  clock_gettime(CLOCK_MONOTONIC, &until);
+  until.tv_nsec += INTERVAL_MS * 1000000L;
+  if (until.tv_nsec >= 1000000000L) {
+    until.tv_nsec -= 1000000000L;
+    until.tv_sec++;
+  }
+  pthread_cond_timedwait(&b->changed, &b->lock, &until);
+}
+
+/* Purges what is due.  Is something left to be purged later?  The lock is held
+   all the time, so that a fork waits for the end: a child would never see the
+   end of a purge that was under way, and jemalloc would start no other. */
+static bool decay(struct caml_background* b) {
+  caml_arena_decay(b->arena);
+  return caml_arena_decays(b->arena);
+}
+
+/* Nothing is left: waits for [caml_background_freed].  What is freed before
+   the state changes is seen by another look, what is freed later wakes us. */
+static void sleep_until_woken(struct caml_background* b) {
+  atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
+  if (decay(b)) atomic_store(&b->state, CAML_BACKGROUND_AWAKE);
+  while (atomic_load(&b->state) == CAML_BACKGROUND_ASLEEP && !b->stopping)
+    pthread_cond_wait(&b->changed, &b->lock);
+}
+
+static void* background(void* data) {
+  struct caml_background* b = data;
+  lock(b);
+  while (!b->stopping) {
+    if (decay(b))
+      wait_a_little(b);
+    else
+      sleep_until_woken(b);
+  }
+  unlock(b);
+  return NULL;
+}
+
+/* Makes the thread, with the lock held.  Without one, the decay happens when
+   the arena is used, and the next [caml_background_freed] tries again. */
+static bool start(struct caml_background* b) {
+  pthread_attr_t attr;
+  sigset_t all, saved;
+  int error;
+
+  if (pthread_attr_init(&attr) != 0) return false;
+  pthread_attr_setstacksize(&attr, STACK_SIZE);
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &saved);
+  error = pthread_create(&b->thread, &attr, background, b);
+  pthread_sigmask(SIG_SETMASK, &saved, NULL);
+  pthread_attr_destroy(&attr);
+  b->running = error == 0;
+  return b->running;
+}
+
+static void init_lock(struct caml_background* b) {
+  pthread_condattr_t attr;
+  pthread_mutex_init(&b->lock, NULL);
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&b->changed, &attr);
+  pthread_condattr_destroy(&attr);
+}
+
+void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
+  b->arena = arena;
+  b->running = b->stopping = false;
+  atomic_store(&b->state, CAML_BACKGROUND_OFF);
+  init_lock(b);
+}
+
+void caml_background_on(struct caml_background* b) {
+  lock(b);
+  if (atomic_load(&b->state) == CAML_BACKGROUND_OFF)
+    atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
+  unlock(b);
+}
+
+void caml_background_off(struct caml_background* b) {
+  lock(b);
+  while (b->stopping) /* by another thread */
+    pthread_cond_wait(&b->changed, &b->lock);
+  atomic_store(&b->state, CAML_BACKGROUND_OFF);
+  if (b->running) {
+    b->stopping = true;
+    pthread_cond_broadcast(&b->changed);
+    unlock(b);
+    pthread_join(b->thread, NULL);
+    lock(b);
+    b->running = b->stopping = false;
+    pthread_cond_broadcast(&b->changed);
+  }
+  unlock(b);
+}
+
+void caml_background_wake(struct caml_background* b) {
+  lock(b);
+  if (atomic_load(&b->state) == CAML_BACKGROUND_ASLEEP
+      && !b->stopping && (b->running || start(b))) {
+    atomic_store(&b->state, CAML_BACKGROUND_AWAKE);
+    pthread_cond_broadcast(&b->changed);
+  }
+  unlock(b);
+}
+
+void caml_background_hold(struct caml_background* b) {
+  lock(b);
+}
+
+void caml_background_release(struct caml_background* b) {
+  unlock(b);
+}
+
+void caml_background_forked(struct caml_background* b) {
+  bool had_thread = b->running;
+  init_lock(b);
+  b->running = b->stopping = false;
+  if (atomic_load(&b->state) == CAML_BACKGROUND_OFF) return;
+  atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
+  if (had_thread) caml_background_wake(b);
+}

@@ -1,0 +1,71 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* A thread that gives back the unused pages of an arena when their time has
+   come, while nobody uses the arena.  It is started when there is something to
+   give back for the first time, sleeps without waking up when there is nothing,
+   blocks all signals and never touches an OCaml value. */
+
+#ifndef CAML_JEMALLOC_BACKGROUND_H
+#define CAML_JEMALLOC_BACKGROUND_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include "jemalloc_arena.h"
+
+enum caml_background_state {
+  CAML_BACKGROUND_OFF,    /* no thread, and none is wanted */
+  CAML_BACKGROUND_ASLEEP, /* no thread yet, or it waits to be woken up */
+  CAML_BACKGROUND_AWAKE
+};
+
+struct caml_background {
+  struct caml_arena* arena;
+  _Atomic enum caml_background_state state; /* written with [lock] held */
+  pthread_mutex_t lock; /* taken before jemalloc's locks, never after */
+  pthread_cond_t changed;
+  pthread_t thread;
+  bool running;  /* there is [thread] */
+  bool stopping; /* it is to end */
+};
+
+/* Makes [background] ready, off.  Called once, with [arena] ready.  [background]
+   must not move afterwards. */
+void caml_background_init(struct caml_background* background,
+                          struct caml_arena* arena);
+
+/* From now on there is a thread when it is needed.  From any thread. */
+void caml_background_on(struct caml_background* background);
+
+/* Ends the thread, and waits for that.  From any thread but this one. */
+void caml_background_off(struct caml_background* background);
+
+/* Called by [caml_background_freed]. */
+void caml_background_wake(struct caml_background* background);
+
+/* To be told whenever the arena got memory back.  From any thread. */
+static inline void caml_background_freed(struct caml_background* background) {
+  if (atomic_load(&background->state) == CAML_BACKGROUND_ASLEEP)
+    caml_background_wake(background);
+}
+
+/* Between the two the thread purges nothing: jemalloc does not begin a purge
+   while another is under way.  The first waits for the end of one. */
+void caml_background_hold(struct caml_background* background);
+void caml_background_release(struct caml_background* background);
+
+/* In a child that was forked between the two, instead of the second.  The child
+   gets a thread of its own if the parent had one. */
+void caml_background_forked(struct caml_background* background);
+
+#endif /* CAML_JEMALLOC_BACKGROUND_H */
