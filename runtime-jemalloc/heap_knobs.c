@@ -41,15 +41,6 @@ struct caml_heap_knob* caml_heap_knob_find(const char* name, size_t length) {
   return NULL;
 }
 
-const char* caml_heap_knob_set(enum caml_heap_knob_index index, intnat value) {
-  struct caml_heap_knob* knob = &caml_heap_knobs[index];
-  if (knob->when == CAML_KNOB_START_UP) return "Gc.Tweak.set: only OCAMLRUNPARAM sets this one";
-  if (value < knob->least || value > knob->greatest) return "Gc.Tweak.set: out of range";
-  if (!caml_heap_knob_apply(index, value)) return "Gc.Tweak.set: the system refused";
-  atomic_store(&knob->value, (uintnat)value);
-  return NULL;
-}
-
 /* Reading values */
 
 /* The words of a knob are "word=value word=value". */
@@ -139,9 +130,11 @@ int caml_heap_knob_accepted(const struct caml_heap_knob* knob,
 
 /* OCAMLRUNPARAM */
 
+#define ACCEPTED 128
+
 static void set_from(struct caml_heap_knob* knob, const char* text,
                      size_t length) {
-  char accepted[128];
+  char accepted[ACCEPTED];
   intnat value;
   if (caml_heap_knob_read(knob, text, length, &value)) {
     atomic_store(&knob->value, (uintnat)value);
@@ -197,6 +190,32 @@ bool caml_heap_memory_parse(const char* text) {
   return true;
 }
 
+/* While the program runs */
+
+#define NUMBER "%" ARCH_INTNAT_PRINTF_FORMAT "d"
+
+bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
+                        char* message) {
+  struct caml_heap_knob* knob = &caml_heap_knobs[index];
+  char accepted[ACCEPTED];
+  int length = snprintf(message, CAML_HEAP_KNOB_MESSAGE,
+                        "%s=" NUMBER ": ", knob->name, value);
+  size_t rest = CAML_HEAP_KNOB_MESSAGE - length;
+  message += length;
+  if (value < knob->least || value > knob->greatest) {
+    caml_heap_knob_accepted(knob, accepted, sizeof(accepted));
+    snprintf(message, rest, "it takes %s", accepted);
+  } else if (knob->when == CAML_KNOB_START_UP) {
+    snprintf(message, rest, "only OCAMLRUNPARAM sets it");
+  } else if (!caml_heap_knob_apply(index, value)) {
+    snprintf(message, rest, "jemalloc refused");
+  } else {
+    atomic_store(&knob->value, (uintnat)value);
+    return true;
+  }
+  return false;
+}
+
 /* Gc.Tweak */
 
 const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
@@ -205,11 +224,14 @@ const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
   return caml_heap_knobs[index].name;
 }
 
+#define SET_TWEAK "Gc.Tweak.set: "
+
 void caml_heap_memory_set_tweak(atomic_uintnat* tweak, uintnat value) {
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     if (tweak == &caml_heap_knobs[i].value) {
-      const char* wrong = caml_heap_knob_set(i, (intnat)value);
-      if (wrong != NULL) caml_invalid_argument(wrong);
+      char message[sizeof(SET_TWEAK) + CAML_HEAP_KNOB_MESSAGE] = SET_TWEAK;
+      if (!caml_heap_knob_set(i, (intnat)value, message + strlen(SET_TWEAK)))
+        caml_invalid_argument(message);
       return;
     }
   }

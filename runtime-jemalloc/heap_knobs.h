@@ -24,10 +24,13 @@
 #include "caml/config.h"
 #include "caml/camlatomic.h"
 #include "caml/misc.h"
-#include "jemalloc_extents.h"
+#include "heap_statistics.h"
 
 /* 2^31 - 1 ms are 24 days. */
 #define CAML_DECAY_MS_MAX INT32_MAX
+
+/* OCaml's max_int */
+#define CAML_HEAP_LIMIT_MAX (INTPTR_MAX >> 1)
 
 enum caml_compact_purge {
   CAML_COMPACT_PURGE_DECAY,
@@ -56,7 +59,14 @@ enum caml_compact_purge {
   KNOB(thp, "", CAML_THP_SYSTEM, CAML_THP_NEVER, CAML_THP_ALWAYS,             \
        "never=0 system=1 always=2", CAML_KNOB_START_UP,                       \
        "huge pages for the heap: never, as the system's setting says, or "    \
-       "asked for everywhere")
+       "asked for everywhere")                                                \
+  KNOB(heap_limit, "bytes", 0, 0, CAML_HEAP_LIMIT_MAX, "none=0",              \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "the most that the heap may hold, in pools and large blocks; past it " \
+       "the program gets Out_of_memory")                                      \
+  KNOB(heap_stats, "", CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_OFF,              \
+       CAML_HEAP_STATS_JSON, "off=0 table=1 json=2", CAML_KNOB_ANY_TIME,      \
+       "print the statistics of the heap on stderr at exit")
 
 enum caml_knob_when { CAML_KNOB_START_UP, CAML_KNOB_ANY_TIME };
 
@@ -82,10 +92,14 @@ extern struct caml_heap_knob caml_heap_knobs[CAML_N_HEAP_KNOBS];
 /* The value in force.  From any thread. */
 intnat caml_heap_knob_get(enum caml_heap_knob_index index);
 
-/* Sets a knob once the program runs.  Returns NULL, or what is wrong with the
-   value, in words that are not to be freed; then nothing has changed.  From any
-   thread; of two at a time on one knob, one is the last. */
-const char* caml_heap_knob_set(enum caml_heap_knob_index index, intnat value);
+#define CAML_HEAP_KNOB_MESSAGE 160
+
+/* Sets a knob once the program runs.  Returns false and writes what is wrong
+   into [message], of [CAML_HEAP_KNOB_MESSAGE] bytes, if it does not take the
+   value; then nothing has changed.  From any thread; of two at a time on one
+   knob, one is the last. */
+bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
+                        char* message);
 
 /* The knob of that name ([length] bytes), or NULL. */
 struct caml_heap_knob* caml_heap_knob_find(const char* name, size_t length);

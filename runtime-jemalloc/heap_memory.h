@@ -29,6 +29,8 @@
 #include <stdbool.h>
 #include "camlatomic.h"
 #include "misc.h"
+#include "mlvalues.h"
+#include "version.h"
 
 /* Makes the memory of the heap ready.  Called once, before the first domain
    starts.  A failure is a fatal error. */
@@ -50,6 +52,28 @@ void caml_heap_pool_put(void* pool);
    that was asked for. */
 void* caml_heap_large_get(asize_t size);
 void caml_heap_large_put(void* block, asize_t size);
+
+/* Xheap_limit.  A minor collection cannot raise: it takes its blocks from
+   [caml_shared_try_alloc] and may go past the limit.  The program takes its
+   through [caml_heap_try_alloc], which returns NULL instead. */
+struct caml_heap_state;
+#if OCAML_VERSION < 50200
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
+                           tag_t tag, reserved_t reserved, int pinned);
+#else
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
+                           tag_t tag, reserved_t reserved);
+#endif
+
+/* A block of [wosize] words is about to be allocated: collects garbage if it
+   would pass the limit otherwise.  Called where the GC may run, with the domain
+   lock; runs no OCaml code. */
+void caml_heap_make_room(mlsize_t wosize);
+
+/* Is the heap past the limit, its garbage collected, so that the program is to
+   get [Out_of_memory]?  Called where OCaml code that allocates may be
+   interrupted, and raise; if true, it has to. */
+bool caml_heap_over_limit(void);
 
 /* A compaction has ended: the memory of the pools and large blocks that were
    put back goes to the OS before this returns.  Called by one domain, since

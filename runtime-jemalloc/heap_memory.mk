@@ -8,7 +8,7 @@ heap_memory_C_SOURCES = heap_memory_system
 else
 
 heap_memory_C_SOURCES = \
-  heap_memory_jemalloc heap_knobs \
+  heap_memory_jemalloc heap_control heap_knobs heap_limit heap_statistics \
   jemalloc_arena jemalloc_background jemalloc_extents
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h
@@ -19,7 +19,8 @@ ifeq "$(JEMALLOC)" "private"
 jemalloc_LDFLAGS = --whole-archive
 else
 jemalloc_LDFLAGS = \
-  $(addprefix --undefined=,mallocx sdallocx mallctl)
+  $(addprefix --undefined=,mallocx sdallocx mallctl mallctlnametomib \
+    mallctlbymib malloc_stats_print)
 endif
 
 # Prints the header or one of the archives of the jemalloc in use.

@@ -18,42 +18,37 @@
 
 #include <assert.h> /* sizeclasses.h of 5.5 needs it, and limits.h */
 #include <limits.h>
+#include <stdlib.h>
 #include "caml/heap_memory.h"
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "caml/sizeclasses.h"
-#include "heap_knobs.h"
-#include "jemalloc_arena.h"
-#include "jemalloc_background.h"
+#include "heap_jemalloc.h"
 
 #define POOL_SIZE Bsize_wsize(POOL_WSIZE)
 
-static struct {
-  struct caml_arena arena;
-  struct caml_background background;
-  _Atomic bool ready; /* there is an arena */
-} heap;
+struct caml_heap caml_heap;
 
 static intnat knob(enum caml_heap_knob_index index) {
   return caml_heap_knob_get(index);
 }
 
 bool caml_heap_memory_started(void) {
-  return atomic_load(&heap.ready);
+  return atomic_load(&caml_heap.ready);
 }
 
 bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
   if (!caml_heap_memory_started()) return true;
   switch (index) {
     case CAML_KNOB_dirty_decay_ms:
-      return caml_arena_set_dirty_decay(&heap.arena, value);
+      return caml_arena_set_dirty_decay(&caml_heap.arena, value);
     case CAML_KNOB_muzzy_decay_ms:
-      return caml_arena_set_muzzy_decay(&heap.arena, value);
+      return caml_arena_set_muzzy_decay(&caml_heap.arena, value);
     case CAML_KNOB_background_purge:
       if (value)
-        caml_background_on(&heap.background);
+        caml_background_on(&caml_heap.background);
       else
-        caml_background_off(&heap.background);
+        caml_background_off(&caml_heap.background);
       return true;
     default: /* read where it is used */
       return true;
@@ -61,28 +56,33 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
 }
 
 static void prefork(void) {
-  caml_background_hold(&heap.background);
+  pthread_mutex_lock(&caml_heap.limit_lock);
+  caml_background_hold(&caml_heap.background);
 }
 
 static void postfork_parent(void) {
-  caml_background_release(&heap.background);
+  caml_background_release(&caml_heap.background);
+  pthread_mutex_unlock(&caml_heap.limit_lock);
 }
 
 static void postfork_child(void) {
-  caml_background_forked(&heap.background);
+  caml_background_forked(&caml_heap.background);
+  pthread_mutex_init(&caml_heap.limit_lock, NULL);
 }
 
 void caml_heap_memory_init(void) {
-  const char* failed = caml_arena_create(&heap.arena, knob(CAML_KNOB_thp));
+  const char* failed = caml_arena_create(&caml_heap.arena, knob(CAML_KNOB_thp));
   if (failed)
     caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
                      failed);
-  caml_background_init(&heap.background, &heap.arena);
+  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_background_init(&caml_heap.background, &caml_heap.arena);
   /* After jemalloc's own: its locks are taken after ours and free before a
      child makes its thread. */
-  if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0)
-    caml_fatal_error("no memory for the major heap's fork handlers");
-  atomic_store(&heap.ready, true);
+  if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0
+      || atexit(caml_heap_print_statistics) != 0)
+    caml_fatal_error("no memory for the major heap's fork and exit handlers");
+  atomic_store(&caml_heap.ready, true);
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     if (!caml_heap_knob_apply(i, knob(i)))
       caml_fatal_error("cannot set %s of the major heap",
@@ -91,42 +91,60 @@ void caml_heap_memory_init(void) {
 }
 
 void caml_heap_memory_shutdown(void) {
-  atomic_store(&heap.ready, false);
-  caml_background_off(&heap.background);
-  caml_arena_destroy(&heap.arena);
+  caml_heap_print_statistics();
+  atomic_store(&caml_heap.ready, false);
+  caml_background_off(&caml_heap.background);
+  caml_arena_destroy(&caml_heap.arena);
+}
+
+static void* get(_Atomic size_t* in_use, size_t size) {
+  void* block = caml_arena_get(&caml_heap.arena, size);
+  if (block != NULL) atomic_fetch_add(in_use, size);
+  return block;
+}
+
+static void put(_Atomic size_t* in_use, void* block, size_t size) {
+  caml_arena_put(&caml_heap.arena, block, size);
+  atomic_fetch_sub(in_use, size);
+  caml_background_freed(&caml_heap.background);
 }
 
 void* caml_heap_pool_get(void) {
-  return caml_arena_get(&heap.arena, POOL_SIZE);
+  return get(&caml_heap.in_use.pools, POOL_SIZE);
 }
 
 void caml_heap_pool_put(void* pool) {
-  caml_arena_put(&heap.arena, pool, POOL_SIZE);
-  caml_background_freed(&heap.background);
+  put(&caml_heap.in_use.pools, pool, POOL_SIZE);
 }
 
 void* caml_heap_large_get(asize_t size) {
-  return caml_arena_get(&heap.arena, size);
+  return get(&caml_heap.in_use.large, size);
 }
 
 void caml_heap_large_put(void* block, asize_t size) {
-  caml_arena_put(&heap.arena, block, size);
-  caml_background_freed(&heap.background);
+  put(&caml_heap.in_use.large, block, size);
+}
+
+bool caml_heap_give_back(enum caml_compact_purge how) {
+  bool done = false;
+  caml_background_hold(&caml_heap.background);
+  switch (how) {
+    case CAML_COMPACT_PURGE_DECAY:
+      done = caml_arena_decay(&caml_heap.arena);
+      break;
+    case CAML_COMPACT_PURGE_LAZY:
+      done = caml_arena_purge_lazily(&caml_heap.arena, knob(CAML_KNOB_dirty_decay_ms));
+      break;
+    case CAML_COMPACT_PURGE_FORCED:
+      done = caml_arena_purge(&caml_heap.arena);
+      break;
+  }
+  caml_background_release(&caml_heap.background);
+  return done;
 }
 
 void caml_heap_compacted(void) {
-  caml_background_hold(&heap.background);
-  switch (knob(CAML_KNOB_compact_purge)) {
-    case CAML_COMPACT_PURGE_DECAY:
-      caml_arena_decay(&heap.arena);
-      break;
-    case CAML_COMPACT_PURGE_LAZY:
-      caml_arena_purge_lazily(&heap.arena, knob(CAML_KNOB_dirty_decay_ms));
-      break;
-    default:
-      caml_arena_purge(&heap.arena);
-  }
-  caml_background_release(&heap.background);
+  caml_heap_give_back(knob(CAML_KNOB_compact_purge));
 }
 
 bool caml_heap_compactable(void) {

@@ -22,6 +22,7 @@
 #include "caml/heap_memory.h"
 #include "caml/mlvalues.h"
 #include "caml/platform.h"
+#include "caml/shared_heap.h"
 #include "caml/sizeclasses.h"
 #include "caml/version.h"
 
@@ -120,6 +121,26 @@ void* caml_heap_large_get(asize_t size) {
 void caml_heap_large_put(void* block, asize_t size) {
   (void)size;
   free(block);
+}
+
+#if OCAML_VERSION < 50200
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
+                           tag_t tag, reserved_t reserved, int pinned) {
+  return caml_shared_try_alloc(heap, wosize, tag, reserved, pinned);
+}
+#else
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
+                           tag_t tag, reserved_t reserved) {
+  return caml_shared_try_alloc(heap, wosize, tag, reserved);
+}
+#endif
+
+void caml_heap_make_room(mlsize_t wosize) {
+  (void)wosize;
+}
+
+bool caml_heap_over_limit(void) {
+  return false;
 }
 
 bool caml_heap_memory_parse(const char* text) {

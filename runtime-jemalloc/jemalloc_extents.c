@@ -19,6 +19,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 #include "jemalloc_extents.h"
 
@@ -38,6 +39,21 @@ static void count(struct caml_extent_count* c, bool success, size_t bytes) {
   } else {
     atomic_fetch_add_explicit(&c->failures, 1, memory_order_relaxed);
   }
+}
+
+/* Now, in nanoseconds since some moment */
+static size_t now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (size_t)t.tv_sec * 1000000000 + (size_t)t.tv_nsec;
+}
+
+/* [count], of a call that began at [start] */
+static void count_timed(struct caml_extent_count* c, bool success,
+                        size_t bytes, size_t start) {
+  atomic_fetch_add_explicit(&c->nanoseconds, now() - start,
+                            memory_order_relaxed);
+  count(c, success, bytes);
 }
 
 static void* map(void* where, size_t size, int flags) {
@@ -82,12 +98,13 @@ static void advise_huge_pages(enum caml_thp thp, void* p, size_t size) {
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
+  size_t start = now();
   void* p;
   (void)arena_ind;
   assert((alignment & (alignment - 1)) == 0);
   if (alignment < CAML_EXTENT_ALIGNMENT) alignment = CAML_EXTENT_ALIGNMENT;
   p = new_addr ? map_at(new_addr, size) : map_aligned(size, alignment);
-  count(&extents_of(hooks)->alloc, p != NULL, size);
+  count_timed(&extents_of(hooks)->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
   /* A kernel without names for mappings answers EINVAL: no harm. */
   prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
@@ -101,27 +118,31 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
 static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
                           bool committed, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
+  size_t start = now();
   bool unmapped = atomic_load(&extents->closing) && munmap(addr, size) == 0;
   (void)committed;
   (void)arena_ind;
-  count(&extents->dalloc, unmapped, size);
+  count_timed(&extents->dalloc, unmapped, size, start);
   return !unmapped;
 }
 
 static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
                            bool committed, unsigned arena_ind) {
+  size_t start = now();
+  bool unmapped = munmap(addr, size) == 0;
   (void)committed;
   (void)arena_ind;
-  count(&extents_of(hooks)->destroy, munmap(addr, size) == 0, size);
+  count_timed(&extents_of(hooks)->destroy, unmapped, size, start);
 }
 
 static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
                               size_t offset, size_t length,
                               unsigned arena_ind) {
+  size_t start = now();
   bool purged = madvise((char*)addr + offset, length, MADV_FREE) == 0;
   (void)size;
   (void)arena_ind;
-  count(&extents_of(hooks)->purge_lazy, purged, length);
+  count_timed(&extents_of(hooks)->purge_lazy, purged, length, start);
   return !purged;
 }
 
@@ -130,10 +151,11 @@ static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
 static bool extent_purge_forced(extent_hooks_t* hooks, void* addr, size_t size,
                                 size_t offset, size_t length,
                                 unsigned arena_ind) {
+  size_t start = now();
   bool purged = madvise((char*)addr + offset, length, MADV_DONTNEED) == 0;
   (void)size;
   (void)arena_ind;
-  count(&extents_of(hooks)->purge_forced, purged, length);
+  count_timed(&extents_of(hooks)->purge_forced, purged, length, start);
   return !purged;
 }
 
@@ -143,11 +165,12 @@ static bool extent_split(extent_hooks_t* hooks, void* addr, size_t size,
                          unsigned arena_ind) {
   assert(size_a + size_b == size);
   (void)addr;
+  (void)size;
   (void)size_a;
   (void)size_b;
   (void)committed;
   (void)arena_ind;
-  count(&extents_of(hooks)->split, true, size);
+  count(&extents_of(hooks)->split, true, 0);
   return false;
 }
 
@@ -158,10 +181,12 @@ static bool extent_merge(extent_hooks_t* hooks, void* addr_a, size_t size_a,
                          unsigned arena_ind) {
   assert((char*)addr_a + size_a == addr_b);
   (void)addr_a;
+  (void)size_a;
   (void)addr_b;
+  (void)size_b;
   (void)committed;
   (void)arena_ind;
-  count(&extents_of(hooks)->merge, true, size_a + size_b);
+  count(&extents_of(hooks)->merge, true, 0);
   return false;
 }
 

@@ -17,7 +17,7 @@
    once mapped, is retained until the arena is destroyed: only pages go back.
 
    The hooks are called by jemalloc, from any thread that uses the arena, and
-   count what each of them returned. */
+   count what each of them returned and how long it took. */
 
 #ifndef CAML_JEMALLOC_EXTENTS_H
 #define CAML_JEMALLOC_EXTENTS_H
@@ -37,25 +37,34 @@
 /* Huge pages: refused, as the system's setting says, or asked for. */
 enum caml_thp { CAML_THP_NEVER, CAML_THP_SYSTEM, CAML_THP_ALWAYS };
 
-/* What one hook did: calls that succeeded, their bytes, calls that failed. */
+/* HOOK(NAME, HELP): what each is asked for. */
+#define CAML_EXTENT_HOOKS(HOOK)                                               \
+  HOOK(alloc, "address space mapped")                                         \
+  HOOK(dalloc, "unmapped; a failure: retained")                               \
+  HOOK(destroy, "unmapped as the heap ended")                                 \
+  HOOK(purge_lazy, "left to the kernel: MADV_FREE")                           \
+  HOOK(purge_forced, "given back at once: MADV_DONTNEED")                     \
+  HOOK(split, "extents cut in two")                                           \
+  HOOK(merge, "extents made one")
+
+/* What one hook did: calls that succeeded, their bytes, calls that failed, and
+   the nanoseconds spent in the kernel by both. */
 struct caml_extent_count {
   _Atomic size_t calls;
   _Atomic size_t bytes;
   _Atomic size_t failures;
+  _Atomic size_t nanoseconds;
 };
+
+#define CAML_EXTENT_COUNT(name, help) struct caml_extent_count name;
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   enum caml_thp thp;    /* for what is mapped from now on */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
-  struct caml_extent_count alloc;
-  struct caml_extent_count dalloc;       /* a failure: opted out, retained */
-  struct caml_extent_count destroy;
-  struct caml_extent_count purge_lazy;   /* MADV_FREE */
-  struct caml_extent_count purge_forced; /* MADV_DONTNEED */
-  struct caml_extent_count split;
-  struct caml_extent_count merge;
+  CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
 };
+#undef CAML_EXTENT_COUNT
 
 /* Zeroes the counters and returns the hooks to give to jemalloc; they live as
    long as [extents], which must not move. */

@@ -1,0 +1,242 @@
+(** The major heap of a program that runs on the runtime variant [_jemalloc].
+
+    A program that uses this library links and runs with OCaml's own runtime
+    too: there {!available} is [false], {!Mallctl.ty} and the other types are
+    what they are, and every function raises {!Unavailable}, if its comment
+    does not say otherwise.
+
+    All functions may be called from any domain and thread, from finalisers
+    ([Gc.finalise]), signal handlers, [Gc] alarms and forked children. Those
+    that may wait for the kernel let other threads and domains run meanwhile.
+    Sizes are in bytes, times in milliseconds. *)
+
+val available : bool
+(** Does the program run on this runtime? False too if this library was built
+    for another version of it. *)
+
+exception Unavailable
+(** The program does not run on this runtime. *)
+
+val jemalloc_version : unit -> string
+(** The jemalloc under the heap, as it names itself:
+    ["5.3.1-0-g81034ce1f1373e37dc865038e1bc8eeecf559ce8"]. *)
+
+(** {1 Statistics} *)
+
+(** What one extent hook did: calls that succeeded, their bytes (0 for splits
+    and merges), calls that failed, and the time spent in the kernel by both. *)
+type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
+
+(** What jemalloc counts (from [allocated] to [resident], extents and purges) is
+    of one moment, the rest of about that moment. Purges and hooks count from
+    the start of the program; a forked child goes on from its parent's. *)
+type statistics = {
+  pools : int;  (** pools in use *)
+  large_blocks : int;  (** large blocks in use *)
+  allocated : int;  (** both, with what jemalloc rounds them up to *)
+  active : int;  (** in pages that hold some of it *)
+  dirty : int;  (** in pages freed and not purged *)
+  muzzy : int;  (** in pages purged lazily and not by force *)
+  retained : int;  (** address space without pages, kept for later *)
+  metadata : int;  (** jemalloc's own data for this heap *)
+  mapped : int;  (** address space with pages or in use *)
+  resident : int;
+      (** active, dirty, muzzy and metadata: at most what is resident, since a
+          page that was never written is not, and a muzzy one may be gone *)
+  address_space : int;  (** mapped by the hooks and not unmapped *)
+  dirty_extents : int;  (** runs of dirty pages *)
+  muzzy_extents : int;
+  retained_extents : int;
+  dirty_purges : int;  (** sweeps over the dirty pages *)
+  dirty_purge_calls : int;  (** extents that they purged *)
+  dirty_purged : int;  (** bytes that they purged *)
+  muzzy_purges : int;  (** the same over the muzzy pages *)
+  muzzy_purge_calls : int;
+  muzzy_purged : int;
+  alloc : hook;  (** address space mapped *)
+  dalloc : hook;  (** unmapped; a failure: retained *)
+  destroy : hook;  (** unmapped as the heap ended *)
+  purge_lazy : hook;  (** left to the kernel: [MADV_FREE] *)
+  purge_forced : hook;  (** given back at once: [MADV_DONTNEED] *)
+  split : hook;  (** extents cut in two *)
+  merge : hook;  (** extents made one *)
+  heap_limit : int;  (** the knob; 0: none *)
+  dirty_decay_ms : int;  (** the knob; -1: never *)
+  muzzy_decay_ms : int;
+}
+
+val statistics : unit -> statistics
+(** Takes some 100 microseconds.
+    @raise Failure if jemalloc has no memory for its statistics, or if other
+    threads kept refreshing them. *)
+
+val in_use : unit -> int
+(** Bytes in pools and large blocks: [pools + large_blocks], in nanoseconds,
+    without an allocation. Exact but for blocks that other domains allocate
+    meanwhile. *)
+
+(** {1 Giving memory back} *)
+
+val purge : ?lazily:bool -> unit -> unit
+(** Gives all unused pages of the heap back to the kernel before it returns,
+    some 0.1 s a GiB. With [~lazily:true] the kernel takes them when it needs
+    some ([MADV_FREE]), unless [muzzy_decay_ms] is 0. Collects nothing: call
+    [Gc.full_major] or [Gc.compact] for that, of which the second purges by
+    itself.
+    @raise Failure if jemalloc refused. *)
+
+val decay : unit -> unit
+(** Gives back the unused pages whose time has come: what happens by itself
+    with [background_purge].
+    @raise Failure if jemalloc refused. *)
+
+(** {1 Knobs}
+
+    What [OCAMLRUNPARAM=Xname=value] sets; see runtime-jemalloc-knobs(7). *)
+
+module Knob : sig
+  type 'a t
+
+  type compact_purge = Decay | Lazy | Forced
+  type thp = Never | System | Always
+  type heap_stats = Off | Table | Json
+
+  val dirty_decay_ms : int t
+  (** How long freed pages stay before they are purged; -1: for ever. *)
+
+  val muzzy_decay_ms : int t
+  (** How long pages purged lazily stay before they are purged by force; -1: for
+      ever, 0: no page is purged lazily. *)
+
+  val background_purge : bool t
+  (** A thread of its own does the decay. *)
+
+  val compact_purge : compact_purge t
+  (** What the end of [Gc.compact] does with free pages. *)
+
+  val thp : thp t
+  (** Huge pages for the heap; only [OCAMLRUNPARAM] sets it. *)
+
+  val heap_stats : heap_stats t
+  (** Print the statistics on stderr at exit. *)
+
+  val heap_limit : int t
+  (** The most bytes that the heap may hold; 0: no limit. *)
+
+  val get : 'a t -> 'a
+  (** The value in force. *)
+
+  val set : 'a t -> 'a -> unit
+  (** For the whole program, at once.
+      @raise Invalid_argument if the value is out of range, or if only
+      [OCAMLRUNPARAM] sets this one; nothing has changed then. *)
+
+  (** A row of the table of knobs *)
+  type description = {
+    name : string;
+    unit : string;  (** may be empty *)
+    default : int;
+    least : int;
+    greatest : int;
+    words : (string * int) list;  (** other ways to write some values *)
+    any_time : bool;  (** may {!set} change it? *)
+    help : string;
+    value : int;  (** in force *)
+  }
+
+  val all : unit -> description list
+end
+
+(** {1 The limit} *)
+
+val pressure : unit -> float
+(** How full the heap is: {!in_use} as a part of [heap_limit], 0. without a
+    limit. Takes nanoseconds. To poll, where it suits the program: between two
+    tasks, before a large allocation.
+
+    Garbage counts until it is swept, so a high value asks for [Gc.full_major]
+    first. What a program can do that stays near the limit afterwards: drop
+    caches, refuse or postpone work, write a state to disk and end, or raise the
+    limit with {!Knob.set}. *)
+
+type limit_hook
+
+val on_limit : ?above:float -> (unit -> unit) -> limit_hook
+(** [on_limit ~above f] calls [f] at the end of a major cycle of this domain that
+    leaves {!pressure} at [above] (default: 0.8) or more: with the garbage
+    gone. Since the runtime runs such cycles before it says [Out_of_memory], [f]
+    can make room in time. It is called as a [Gc] alarm is, between two
+    instructions of the program; an exception that it raises is raised there. *)
+
+val remove : limit_hook -> unit
+(** It is called no more. Without effect the second time. *)
+
+(** {1 jemalloc's own control interface}
+
+    mallctl of jemalloc(3), typed. jemalloc knows the sizes of its values only:
+    here a name that its manual documents has its documented type, and a name
+    that it does not document can be read as a number and not be set. *)
+
+module Mallctl : sig
+  type _ ty =
+    | Bool : bool ty
+    | Int : int ty
+    | Unsigned : int ty
+    | Size : int ty
+    | Ssize : int ty
+    | Uint64 : int64 ty
+    | String : string ty
+    | Command : unit ty
+        (** Reading or setting it does something, as ["arena.0.purge"]. *)
+
+  type reason =
+    | Unknown_name
+    | Wrong_type of string  (** the right one, or ["another"] *)
+    | Read_only
+    | Write_only
+    | Refused of string  (** why *)
+
+  exception Error of { name : string; reason : reason }
+
+  val get : 'a ty -> string -> 'a
+  (** [get Size "stats.allocated"]. Statistics are of the last {!refresh}.
+      @raise Error *)
+
+  val set : 'a ty -> string -> 'a -> unit
+  (** Of the heap's own arena neither [reset] nor [destroy] is allowed, nor are
+      its extent hooks. The decay of that arena is {!Knob}'s.
+      @raise Error *)
+
+  val refresh : unit -> unit
+  (** Takes new statistics: sets ["epoch"]. *)
+
+  val arena : unit -> int
+  (** The number of the heap's arena: the [<i>] in ["arena.<i>.purge"]. *)
+
+  (** {2 Translated names}
+
+      Five times as fast, and with indices that can be changed. *)
+
+  type 'a mib
+
+  val mib : 'a ty -> string -> 'a mib
+  (** @raise Error *)
+
+  val index : 'a mib -> int -> int -> 'a mib
+  (** [index mib n i] has [i] as the [n]th number of its name, from 0:
+      [index (mib Size "stats.arenas.0.pdirty") 0 3] is that of arena 3.
+      @raise Invalid_argument if the name has no [n]th number, or [i < 0]. *)
+
+  val get_mib : 'a mib -> 'a
+  (** @raise Error *)
+
+  val set_mib : 'a mib -> 'a -> unit
+  (** @raise Error *)
+end
+
+val stats_print : ?options:string -> unit -> string
+(** What malloc_stats_print of jemalloc(3) prints; [options] are its own: ["J"]
+    is JSON, and each of [gmdabxeh] leaves something out. A few milliseconds. *)
+
+val output_stats : ?options:string -> out_channel -> unit
+(** The same to a channel. *)

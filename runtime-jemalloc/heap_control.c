@@ -1,0 +1,68 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* What Runtime_jemalloc calls, and what Xheap_stats prints. */
+
+#define CAML_INTERNALS
+
+#include <stdio.h>
+#include "heap_control.h"
+#include "heap_jemalloc.h"
+
+static bool statistics(struct caml_heap_statistics* result) {
+  return caml_heap_statistics_read(&caml_heap.arena, &caml_heap.in_use, result);
+}
+
+/* Xheap_stats, at exit: after OCaml's own at_exit */
+void caml_heap_print_statistics(void) {
+  struct caml_heap_statistics s;
+  intnat form = caml_heap_knob_get(CAML_KNOB_heap_stats);
+  if (form == CAML_HEAP_STATS_OFF || !caml_heap_memory_started()) return;
+  if (statistics(&s))
+    caml_heap_statistics_print(stderr, &s, form);
+  else
+    fprintf(stderr, "No statistics of the major heap: "
+            "jemalloc had no memory for them\n");
+}
+
+static size_t in_use(void) {
+  return caml_heap_in_use();
+}
+
+static bool purge(bool lazily) {
+  return caml_heap_give_back(lazily ? CAML_COMPACT_PURGE_LAZY : CAML_COMPACT_PURGE_FORCED);
+}
+
+static bool decay(void) {
+  return caml_heap_give_back(CAML_COMPACT_PURGE_DECAY);
+}
+
+static unsigned arena(void) {
+  return caml_heap.arena.index;
+}
+
+const struct caml_heap_control caml_heap_control = {
+  .version = CAML_HEAP_CONTROL_VERSION,
+  .knobs = caml_heap_knobs,
+  .n_knobs = CAML_N_HEAP_KNOBS,
+  .knob_set = caml_heap_knob_set,
+  .statistics = statistics,
+  .in_use = in_use,
+  .purge = purge,
+  .decay = decay,
+  .arena = arena,
+  .mallctl = je_mallctl,
+  .mallctlnametomib = je_mallctlnametomib,
+  .mallctlbymib = je_mallctlbymib,
+  .stats_print = je_malloc_stats_print,
+};

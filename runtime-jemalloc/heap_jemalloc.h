@@ -1,0 +1,50 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* The one heap of the process, on its jemalloc arena. */
+
+#ifndef CAML_HEAP_JEMALLOC_H
+#define CAML_HEAP_JEMALLOC_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include "caml/misc.h"
+#include "heap_knobs.h"
+#include "heap_statistics.h"
+#include "jemalloc_arena.h"
+#include "jemalloc_background.h"
+
+struct caml_heap {
+  struct caml_arena arena;
+  struct caml_background background;
+  struct caml_heap_in_use in_use;
+  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
+  _Atomic bool ready; /* there is an arena */
+};
+
+extern struct caml_heap caml_heap;
+
+/* Bytes in pools and large blocks.  From any thread. */
+static inline size_t caml_heap_in_use(void) {
+  return atomic_load(&caml_heap.in_use.pools)
+    + atomic_load(&caml_heap.in_use.large);
+}
+
+/* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
+   is under way.  False if jemalloc refused.  From any thread. */
+bool caml_heap_give_back(enum caml_compact_purge how);
+
+/* Xheap_stats: prints the statistics if there is a heap. */
+void caml_heap_print_statistics(void);
+
+#endif /* CAML_HEAP_JEMALLOC_H */

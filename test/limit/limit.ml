@@ -1,0 +1,133 @@
+(* limit CASE MIB: what a program sees that runs under Xheap_limit=[MIB]M.
+   Prints nothing if all is as it should be. *)
+
+let mib = 1 lsl 20
+let limit = int_of_string Sys.argv.(2) * mib
+
+(* Pools and large blocks *)
+let in_use () = (Gc.quick_stat ()).heap_words * 8
+
+let minor_heap () = (Gc.get ()).minor_heap_size * 8
+
+let fail fmt = Printf.ksprintf (fun s -> print_endline s; exit 1) fmt
+
+let within what ~beyond =
+  let n = in_use () in
+  if n > limit + beyond then
+    fail "%s: %d bytes in use, %d beyond the limit" what n (n - limit)
+
+(* Does [f] run out of memory? *)
+let exhausts f = match f () with
+  | () -> false
+  | exception Out_of_memory -> true
+
+let must_exhaust what f =
+  if not (exhausts f) then fail "%s: no Out_of_memory" what
+
+(* Small blocks: promoted, so past the limit by a minor heap at most *)
+let small () =
+  for round = 1 to 3 do
+    let l = ref [] in
+    must_exhaust "small" (fun () ->
+      while true do l := Some (ref 0) :: !l done);
+    within "small" ~beyond:(minor_heap ());
+    if List.length !l * 56 < limit * 8 / 10 then
+      fail "small, round %d: %d blocks only" round (List.length !l);
+    l := []
+  done
+
+(* Large ones: never past it, and all of it can be had *)
+let large () =
+  let blocks = ref [] in
+  must_exhaust "large" (fun () ->
+    while true do blocks := Bytes.create mib :: !blocks done);
+  within "large" ~beyond:0;
+  if List.length !blocks < limit / mib - 4 then
+    fail "large: %d MiB only" (List.length !blocks);
+  must_exhaust "a block that never fits" (fun () ->
+    ignore (Sys.opaque_identity (Bytes.create (limit + 1))));
+  (* exact to a block *)
+  let rest = limit - in_use () in
+  if rest > 40_000 then begin
+    must_exhaust "one too large" (fun () ->
+      ignore (Sys.opaque_identity (Bytes.create rest)));
+    ignore (Sys.opaque_identity (Bytes.create (rest - 36_000)))
+  end;
+  blocks := [];
+  ignore (Sys.opaque_identity (Bytes.create (limit / 2)))
+
+(* Garbage makes room: each of these takes most of the limit *)
+let garbage () =
+  let n = limit * 6 / 10 in
+  for _ = 1 to 5 do
+    ignore (Sys.opaque_identity (Bytes.create n));
+    ignore (Sys.opaque_identity (Array.make (n / 8) 0));
+    ignore (Sys.opaque_identity (Array.make (n / 8) 0.));
+    ignore (Sys.opaque_identity (Array.make (n / 8) "young"));
+    ignore (Sys.opaque_identity (Array.append (Array.make (n / 20) 1) (Array.make (n / 20) 2)));
+    ignore (Sys.opaque_identity (Float.Array.create (n / 8)));
+    ignore (Sys.opaque_identity (String.concat "" [ String.make (n / 3) 'a'; "b" ]));
+    let marshalled = Marshal.to_bytes (Array.make (n / 30) 1_000_000_000) [] in
+    ignore (Sys.opaque_identity (Marshal.from_bytes marshalled 0 : int array))
+  done;
+  within "garbage" ~beyond:0
+
+(* What is promoted may pass the limit, and the program pays afterwards *)
+let promotion () =
+  Gc.set { (Gc.get ()) with minor_heap_size = 2 * limit / 8 };
+  must_exhaust "promotion" (fun () ->
+    let l = ref [] in
+    while true do l := Some (ref 0) :: !l done);
+  within "promotion" ~beyond:(minor_heap ());
+  Gc.full_major ();
+  if in_use () > limit / 2 then fail "promotion: %d bytes stay" (in_use ())
+
+(* What finalisers drop makes room *)
+let finalisers () =
+  let cache = ref (List.init (limit / mib / 2) (fun _ -> Bytes.create mib)) in
+  let emptied = ref 0 in
+  ignore (Gc.create_alarm (fun () ->
+    if in_use () > limit * 8 / 10 && !cache <> [] then
+      (incr emptied; cache := [])));
+  let l = ref [] and n = ref 0 in
+  while !n < limit * 6 / 10 / 40 do
+    l := Some (ref 0) :: !l;
+    incr n
+  done;
+  ignore (Sys.opaque_identity !l);
+  if !emptied <> 1 then fail "finalisers: the cache was emptied %d times" !emptied
+
+(* Two domains at once: together they stay within it *)
+let domains () =
+  let worker large () =
+    let l = ref [] in
+    must_exhaust "domains" (fun () ->
+      while true do
+        if large then l := `Large (Bytes.create 300_000) :: !l
+        else l := `Small (ref 0) :: !l
+      done);
+    within "domains" ~beyond:(2 * minor_heap ());
+    l := [];
+    (* the other one may hold all of it *)
+    for _ = 1 to 1_000_000 do
+      try l := `Small (ref 0) :: (match !l with a :: b :: _ -> [ a; b ] | l -> l)
+      with Out_of_memory -> l := []
+    done in
+  for _ = 1 to 3 do
+    let other = Domain.spawn (worker true) in
+    worker false ();
+    (try Domain.join other with Out_of_memory -> fail "domains: uncaught")
+  done
+
+let unlimited () =
+  let block = Bytes.create (4 * limit) in
+  within "unlimited" ~beyond:(4 * limit);
+  ignore (Sys.opaque_identity block)
+
+let () =
+  match Sys.argv.(1) with
+  | "small" -> small () | "large" -> large () | "garbage" -> garbage ()
+  | "promotion" -> promotion () | "finalisers" -> finalisers ()
+  | "domains" -> domains ()
+  | "unlimited" -> unlimited ()
+  | case -> fail "no case %s" case
