@@ -249,8 +249,8 @@ module Mallctl = struct
   type documented = Is : 'a ty -> documented | Not_offered
 
   (* The names that jemalloc(3) of 5.3.1 documents, # for a number.  Not offered:
-     values that are pointers, and thread caches, which OCaml cannot use and
-     whose numbers jemalloc believes. *)
+     values that are pointers, and thread caches: the heap uses none, and
+     jemalloc 5.3.1 crashes where there is none. *)
   let documented = [
       Is Bool,
       "background_thread config.cache_oblivious config.debug config.fill \
@@ -261,17 +261,17 @@ module Mallctl = struct
        opt.tcache opt.prof opt.prof_active opt.prof_thread_active_init \
        opt.prof_accum opt.prof_pid_namespace opt.prof_gdump opt.prof_final \
        opt.prof_leak opt.prof_leak_error opt.disable_large_size_classes \
-       thread.tcache.enabled thread.prof.active arena.#.initialized \
+       thread.prof.active arena.#.initialized \
        prof.thread_active_init prof.active prof.gdump";
       Is Unsigned,
       "opt.narenas opt.prof_bt_max opt.debug_double_free_max_scan \
        thread.arena arenas.narenas arenas.nbins arenas.nhbins \
-       arenas.bin.#.nregs arenas.nlextents arenas.create arenas.lookup \
+       arenas.bin.#.nregs arenas.nlextents arenas.create \
        stats.arenas.#.nthreads";
       Is Size,
       "max_background_threads opt.oversize_threshold \
        opt.max_background_threads opt.lg_extent_max_active_fit opt.tcache_max \
-       opt.lg_prof_sample opt.process_madvise_max_batch thread.tcache.max \
+       opt.lg_prof_sample opt.process_madvise_max_batch \
        arena.#.retain_grow_limit arenas.quantum arenas.page arenas.hugepage \
        arenas.tcache_max arenas.bin.#.size arenas.bin.#.slab_size \
        arenas.lextent.#.size prof.reset prof.lg_sample \
@@ -319,10 +319,11 @@ module Mallctl = struct
        opt.prof_prefix opt.zero_realloc thread.prof.name arena.#.dss \
        prof.dump prof.prefix stats.arenas.#.dss";
       Is Command,
-      "thread.peak.reset thread.tcache.flush thread.idle arena.#.decay \
+      "thread.peak.reset thread.idle arena.#.decay \
        arena.#.purge stats.mutexes.reset";
       Not_offered,
-      "thread.allocatedp thread.deallocatedp \
+      "arenas.lookup thread.allocatedp thread.deallocatedp \
+       thread.tcache.enabled thread.tcache.flush thread.tcache.max \
        thread.tcache.ncached_max.read_sizeclass \
        thread.tcache.ncached_max.write tcache.create tcache.flush \
        tcache.destroy arena.#.name arena.#.extent_hooks"
@@ -388,7 +389,7 @@ module Mallctl = struct
        | "EPERM", Get -> Write_only
        | "EPERM", Set -> Read_only
        | "EINVAL", Get -> Wrong_type "another"
-       | "EINVAL", Set -> Refused "the value is not accepted"
+       | ("EINVAL" | "EFAULT"), Set -> Refused "the value is not accepted"
        | why, _ -> Refused why)
 
   (* [where]: a name, or the numbers of a translated one *)

@@ -1,9 +1,8 @@
 (** The major heap of a program that runs on the runtime variant [_jemalloc].
 
     A program that uses this library links and runs with OCaml's own runtime
-    too: there {!available} is [false], {!Mallctl.ty} and the other types are
-    what they are, and every function raises {!Unavailable}, if its comment
-    does not say otherwise.
+    too: there {!available} is [false], and every function raises
+    {!Unavailable}.
 
     All functions may be called from any domain and thread, from finalisers
     ([Gc.finalise]), signal handlers, [Gc] alarms and forked children. Those
@@ -28,7 +27,8 @@ val jemalloc_version : unit -> string
 type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
 
 (** What jemalloc counts (from [allocated] to [resident], extents and purges) is
-    of one moment, the rest of about that moment. Purges and hooks count from
+    of one moment, unless others keep calling {!Mallctl.refresh}, and the rest of
+    about that one. Purges and hooks count from
     the start of the program; a forked child goes on from its parent's. *)
 type statistics = {
   pools : int;  (** pools in use *)
@@ -67,8 +67,7 @@ type statistics = {
 
 val statistics : unit -> statistics
 (** Takes some 100 microseconds.
-    @raise Failure if jemalloc has no memory for its statistics, or if other
-    threads kept refreshing them. *)
+    @raise Failure if jemalloc has no memory for its statistics. *)
 
 val in_use : unit -> int
 (** Bytes in pools and large blocks: [pools + large_blocks], in nanoseconds,

@@ -42,8 +42,7 @@ value runtime_jemalloc_statistics(value unit) {
   caml_enter_blocking_section();
   done = caml_heap_control.statistics(&s);
   caml_leave_blocking_section();
-  if (!done) caml_failwith("Runtime_jemalloc.statistics: jemalloc has no memory "
-                           "for them, or others refreshed them meanwhile");
+  if (!done) caml_failwith("Runtime_jemalloc.statistics: no memory for them");
   result = caml_alloc(sizeof(s) / sizeof(size_t), 0);
   CAML_HEAP_STATISTICS(STORE)
   CAML_EXTENT_HOOKS(STORE_HOOK)
@@ -91,7 +90,7 @@ value runtime_jemalloc_knob_get(value index) {
 value runtime_jemalloc_knob_set(value index, value v) {
   enum caml_heap_knob_index i = Long_val(index);
   intnat n = Long_val(v);
-  char wrong[CAML_HEAP_KNOB_MESSAGE] = "";
+  char wrong[CAML_HEAP_KNOB_MESSAGE] = ""; /* stays so if it is set */
   /* background_purge waits for the thread to end */
   caml_enter_blocking_section();
   caml_heap_control.knob_set(i, n, wrong);
@@ -206,8 +205,9 @@ static int control(const struct path* path, void* old, size_t* old_size,
 static value error_result(int error) {
   CAMLparam0();
   CAMLlocal2(text, result);
-  text = caml_copy_string(error == EINVAL ? "EINVAL" : error == ENOENT ? "ENOENT"
-                          : error == EPERM ? "EPERM" : strerror(error));
+  const char* name = error == EINVAL ? "EINVAL" : error == ENOENT ? "ENOENT"
+    : error == EPERM ? "EPERM" : error == EFAULT ? "EFAULT" : strerror(error);
+  text = caml_copy_string(name);
   result = caml_alloc_small(1, 1);
   Field(result, 0) = text;
   CAMLreturn(result);

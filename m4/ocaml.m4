@@ -7,9 +7,10 @@ m4_define([RJ_OCAML_CONFIG],
 # RJ_OCAMLRUN
 # -----------
 # Finds out how a bytecode program starts its runtime, from one that ocamlc
-# makes.  Sets OCAML_BINDIR, the directory where it looks for ocamlrun, and
-# OCAMLRUN_ID, what follows the name: empty, or -ID since 5.5.  The conditional
-# CAMLHEADERS is true where each runtime has a header of its own, before 5.2.
+# makes.  Sets OCAMLC, OCAML_BINDIR, the directory where it looks for ocamlrun,
+# and OCAMLRUN_ID, what follows the name: empty, or -ID since 5.5.  The
+# conditional CAMLHEADERS is true where each runtime has a header of its own,
+# before 5.2.
 AC_DEFUN([RJ_OCAMLRUN], [
 AC_MSG_CHECKING([for the ocamlrun of bytecode programs])
 rj_ocamlc=`AS_ECHO(["$OCAMLOPT"]) | $SED 's/opt\(\.opt\)\{0,1\}$/c/'`
@@ -24,13 +25,16 @@ AS_CASE([$rj_ocamlrun],
   [/*], [],
   [?*], [# Looked for beside the program and in $PATH
     set dummy $rj_ocamlc
-    rj_ocamlc=`command -v "$[2]"`
-    rj_ocamlrun=`AS_DIRNAME(["$rj_ocamlc"])`/$rj_ocamlrun],
+    rj_ocamlrun=`AS_DIRNAME(["\`command -v "$[2]"\`"])`/$rj_ocamlrun],
   [AC_MSG_ERROR([a program of $rj_ocamlc does not say what ocamlrun it needs: $rj_advice])])
 AC_MSG_RESULT([$rj_ocamlrun])
 OCAML_BINDIR=`AS_DIRNAME(["$rj_ocamlrun"])`
 OCAMLRUN_ID=${rj_ocamlrun#"$OCAML_BINDIR/ocamlrun"}
 AM_CONDITIONAL([CAMLHEADERS], [test -f "$OCAML_STDLIB/camlheader"])
+OCAMLC=$rj_ocamlc
+OCAMLMKLIB=`AS_ECHO(["$OCAMLOPT"]) | $SED 's/opt\(\.opt\)\{0,1\}$/mklib/'`
+AC_SUBST([OCAMLC])
+AC_SUBST([OCAMLMKLIB])
 AC_SUBST([OCAML_BINDIR])
 AC_SUBST([OCAMLRUN_ID])
 ])

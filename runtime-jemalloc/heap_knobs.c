@@ -192,28 +192,31 @@ bool caml_heap_memory_parse(const char* text) {
 
 /* While the program runs */
 
-#define NUMBER "%" ARCH_INTNAT_PRINTF_FORMAT "d"
+/* NULL, or why the knob does not take the value; may be written into [accepted] */
+static const char* refusal(enum caml_heap_knob_index index, intnat value,
+                           char* accepted) {
+  const struct caml_heap_knob* knob = &caml_heap_knobs[index];
+  if (value < knob->least || value > knob->greatest) {
+    int length = snprintf(accepted, ACCEPTED, "it takes ");
+    caml_heap_knob_accepted(knob, accepted + length, ACCEPTED - length);
+    return accepted;
+  }
+  if (knob->when == CAML_KNOB_START_UP) return "only OCAMLRUNPARAM sets it";
+  if (!caml_heap_knob_apply(index, value)) return "jemalloc refused";
+  return NULL;
+}
 
 bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
                         char* message) {
-  struct caml_heap_knob* knob = &caml_heap_knobs[index];
   char accepted[ACCEPTED];
-  int length = snprintf(message, CAML_HEAP_KNOB_MESSAGE,
-                        "%s=" NUMBER ": ", knob->name, value);
-  size_t rest = CAML_HEAP_KNOB_MESSAGE - length;
-  message += length;
-  if (value < knob->least || value > knob->greatest) {
-    caml_heap_knob_accepted(knob, accepted, sizeof(accepted));
-    snprintf(message, rest, "it takes %s", accepted);
-  } else if (knob->when == CAML_KNOB_START_UP) {
-    snprintf(message, rest, "only OCAMLRUNPARAM sets it");
-  } else if (!caml_heap_knob_apply(index, value)) {
-    snprintf(message, rest, "jemalloc refused");
-  } else {
-    atomic_store(&knob->value, (uintnat)value);
-    return true;
-  }
-  return false;
+  const char* why = refusal(index, value, accepted);
+  if (why == NULL)
+    atomic_store(&caml_heap_knobs[index].value, (uintnat)value);
+  else
+    snprintf(message, CAML_HEAP_KNOB_MESSAGE,
+             "%s=%" ARCH_INTNAT_PRINTF_FORMAT "d: %s",
+             caml_heap_knobs[index].name, value, why);
+  return why == NULL;
 }
 
 /* Gc.Tweak */

@@ -58,14 +58,17 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
 static void prefork(void) {
   pthread_mutex_lock(&caml_heap.limit_lock);
   caml_background_hold(&caml_heap.background);
+  caml_arena_statistics_lock(&caml_heap.arena);
 }
 
 static void postfork_parent(void) {
+  caml_arena_statistics_unlock(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   pthread_mutex_unlock(&caml_heap.limit_lock);
 }
 
 static void postfork_child(void) {
+  caml_arena_statistics_forked(&caml_heap.arena);
   caml_background_forked(&caml_heap.background);
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
 }

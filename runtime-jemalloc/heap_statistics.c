@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "heap_statistics.h"
 
-/* Other threads refresh ten times a second at most. */
+/* Our own threads refresh under the arena's lock; others, by mallctl, seldom. */
 #define TRIES 10
 
 /* What is read of one arena; [ok] until something could not be. */
@@ -117,33 +117,36 @@ static uint64_t epoch(struct reader* r, bool refresh) {
   return epoch;
 }
 
-bool caml_heap_statistics_read(const struct caml_arena* arena,
+bool caml_heap_statistics_read(struct caml_arena* arena,
                                const struct caml_heap_in_use* in_use,
                                struct caml_heap_statistics* s) {
   struct reader r = { .arena = arena->index, .ok = true };
+  uint64_t moment;
+  caml_arena_statistics_lock(arena);
   for (int i = 0; i < TRIES; i++) {
-    uint64_t moment = epoch(&r, true);
+    moment = epoch(&r, true);
     s->pools = atomic_load(&in_use->pools);
     s->large_blocks = atomic_load(&in_use->large);
     read_jemalloc(&r, s);
     read_hooks(&arena->extents, s);
-    if (epoch(&r, false) == moment) return r.ok;
+    if (epoch(&r, false) == moment) break;
   }
-  return false;
+  caml_arena_statistics_unlock(arena);
+  return r.ok;
 }
 
 #define PRINT_ROW(name, unit, help)                                           \
   fprintf(out, "%-20s %15zu %-1s  %s\n", #name, s->name, unit, help);
 
 #define PRINT_HOOK_ROW(name, help)                                            \
-  fprintf(out, "%-20s %15zu %15zu %8zu %9.1f  %s\n", #name, s->name##_calls,  \
+  fprintf(out, "%-20s %12zu %15zu %8zu %9.1f  %s\n", #name, s->name##_calls,  \
           s->name##_bytes, s->name##_failures,                                \
           (double)s->name##_nanoseconds / 1e6, help);
 
 static void print_table(FILE* out, const struct caml_heap_statistics* s) {
   fprintf(out, "Major heap of process %ld\n", (long)getpid());
   CAML_HEAP_STATISTICS(PRINT_ROW)
-  fprintf(out, "%-20s %15s %15s %8s %9s\n",
+  fprintf(out, "%-20s %12s %15s %8s %9s\n",
           "extent hook", "calls", "bytes", "failures", "ms");
   CAML_EXTENT_HOOKS(PRINT_HOOK_ROW)
 }

@@ -64,11 +64,10 @@ struct caml_heap_statistics {
 #undef CAML_HEAP_FIELD
 #undef CAML_HEAP_HOOK_FIELDS
 
-/* Fills in [statistics].  What jemalloc counts is of one moment, the rest of
-   about that one.  Some 100 microseconds.  False if jemalloc has no memory for
-   them, or other threads kept refreshing its statistics; then they are not all
-   of one moment.  From any thread. */
-bool caml_heap_statistics_read(const struct caml_arena* arena,
+/* Fills in [statistics].  What jemalloc counts is of one moment, unless others
+   keep setting its "epoch", and the rest of about that one.  Some 100
+   microseconds.  False if jemalloc has no memory for them.  From any thread. */
+bool caml_heap_statistics_read(struct caml_arena* arena,
                                const struct caml_heap_in_use* in_use,
                                struct caml_heap_statistics* statistics);
 

@@ -47,6 +47,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
     return "no memory, or too many arenas";
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
+  pthread_mutex_init(&arena->statistics, NULL);
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   return NULL;
 }
@@ -85,9 +86,25 @@ static size_t decaying(const struct caml_arena* arena, const char* pages,
 
 bool caml_arena_decays(struct caml_arena* arena) {
   uint64_t epoch = 1;
+  bool decays;
+  caml_arena_statistics_lock(arena);
   je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-  return decaying(arena, "pdirty", "dirty_decay_ms") > 0
+  decays = decaying(arena, "pdirty", "dirty_decay_ms") > 0
     || decaying(arena, "pmuzzy", "muzzy_decay_ms") > 0;
+  caml_arena_statistics_unlock(arena);
+  return decays;
+}
+
+void caml_arena_statistics_lock(struct caml_arena* arena) {
+  pthread_mutex_lock(&arena->statistics);
+}
+
+void caml_arena_statistics_unlock(struct caml_arena* arena) {
+  pthread_mutex_unlock(&arena->statistics);
+}
+
+void caml_arena_statistics_forked(struct caml_arena* arena) {
+  pthread_mutex_init(&arena->statistics, NULL);
 }
 
 bool caml_arena_decay(struct caml_arena* arena) {

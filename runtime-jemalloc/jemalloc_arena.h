@@ -19,6 +19,7 @@
 #ifndef CAML_JEMALLOC_ARENA_H
 #define CAML_JEMALLOC_ARENA_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
@@ -28,6 +29,7 @@ struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   unsigned index;              /* jemalloc's number of the arena */
   int flags;                   /* of every [mallocx] and [sdallocx] */
+  pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
 };
 
 /* Makes [arena] ready.  Returns NULL, or what failed in words that are not to
@@ -60,6 +62,13 @@ bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms);
 /* Are there unused pages that decay will purge some time?  From jemalloc's
    statistics, which this refreshes: some ten microseconds. */
 bool caml_arena_decays(struct caml_arena* arena);
+
+/* jemalloc's statistics are of one moment, that of the last refresh: between the
+   two, nobody else refreshes them.  Fork is to happen between the two also, and
+   a forked child calls the third instead of the second. */
+void caml_arena_statistics_lock(struct caml_arena* arena);
+void caml_arena_statistics_unlock(struct caml_arena* arena);
+void caml_arena_statistics_forked(struct caml_arena* arena);
 
 /* Purges the pages whose time has come.  False if jemalloc refused. */
 bool caml_arena_decay(struct caml_arena* arena);

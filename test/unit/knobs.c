@@ -225,12 +225,15 @@ static void refused(enum caml_heap_knob_index index, intnat value,
 
 static void tweaks_that_are_wrong(void** state) {
   (void)state;
-  refused(CAML_KNOB_dirty_decay_ms, -2, WHAT
-  refused(CAML_KNOB_compact_purge, 3, WHAT
-  refused(CAML_KNOB_thp, 0, "Gc.Tweak.set: only OCAMLRUNPARAM sets this one");
+  refused(CAML_KNOB_dirty_decay_ms, -2, "Gc.Tweak.set: dirty_decay_ms=-2: "
+          "it takes -1 to 2147483647 ms, never");
+  refused(CAML_KNOB_compact_purge, 3, "Gc.Tweak.set: compact_purge=3: "
+          "it takes 0 to 2, decay, lazy, forced");
+  refused(CAML_KNOB_thp, 0, "Gc.Tweak.set: thp=0: only OCAMLRUNPARAM sets it");
   assert_int_equal(applied, 0);
   refuses = true;
-  refused(CAML_KNOB_dirty_decay_ms, 5, "Gc.Tweak.set: the system refused");
+  refused(CAML_KNOB_dirty_decay_ms, 5,
+          "Gc.Tweak.set: dirty_decay_ms=5: jemalloc refused");
 }
 
 int main(void) {
