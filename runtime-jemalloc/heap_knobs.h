@@ -11,6 +11,7 @@
 /**************************************************************************/
 
 /* The knobs of the heap: what OCAMLRUNPARAM=Xname=value and [Gc.Tweak] set.
+   Independent of the OCaml runtime, but for [caml_heap_knob_set].
 
    [CAML_HEAP_KNOBS] is the one table of them: parsing, Xhelp, the manual page
    and the tests are made from it.  A value is a signed number; WORDS are other

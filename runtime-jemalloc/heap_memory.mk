@@ -8,7 +8,8 @@ heap_memory_C_SOURCES = heap_memory_system
 else
 
 heap_memory_C_SOURCES = \
-  heap_memory_jemalloc heap_control heap_knobs heap_limit heap_statistics \
+  heap_memory_jemalloc heap_control heap_knobs heap_limit heap_map \
+  heap_statistics heap_tweaks \
   jemalloc_arena jemalloc_background jemalloc_extents
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h

@@ -24,6 +24,7 @@
 #include "caml/mlvalues.h"
 #include "caml/sizeclasses.h"
 #include "heap_jemalloc.h"
+#include "heap_map.h"
 
 #define POOL_SIZE Bsize_wsize(POOL_WSIZE)
 
@@ -85,6 +86,7 @@ void caml_heap_memory_init(void) {
   if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0
       || atexit(caml_heap_print_statistics) != 0)
     caml_fatal_error("no memory for the major heap's fork and exit handlers");
+  caml_heap_map_init();
   atomic_store(&caml_heap.ready, true);
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     if (!caml_heap_knob_apply(i, knob(i)))

@@ -95,6 +95,15 @@ static void advise_huge_pages(enum caml_thp thp, void* p, size_t size) {
   if (thp == CAML_THP_ALWAYS) madvise(p, size, MADV_HUGEPAGE);
 }
 
+static void note_mapping(struct caml_extents* extents, const void* p,
+                         size_t size) {
+  unsigned i = atomic_fetch_add(&extents->n_mappings, 1);
+  if (i >= CAML_EXTENTS_MAPPINGS) return;
+  extents->mappings[i].start = (uintptr_t)p;
+  atomic_thread_fence(memory_order_release);
+  extents->mappings[i].size = size;
+}
+
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
@@ -106,6 +115,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   p = new_addr ? map_at(new_addr, size) : map_aligned(size, alignment);
   count_timed(&extents_of(hooks)->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
+  note_mapping(extents_of(hooks), p, size);
   /* A kernel without names for mappings answers EINVAL: no harm. */
   prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
         CAML_EXTENT_NAME);

@@ -25,6 +25,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include "heap_map.h"
 #include "jemalloc.h"
 
 /* Every mapping starts at a multiple of this: a huge page on x86-64 and on
@@ -58,11 +59,17 @@ struct caml_extent_count {
 
 #define CAML_EXTENT_COUNT(name, help) struct caml_extent_count name;
 
+/* How many mappings are noted down.  jemalloc's steps double, so that some 160
+   reach any address space. */
+#define CAML_EXTENTS_MAPPINGS 256
+
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   enum caml_thp thp;    /* for what is mapped from now on */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
+  _Atomic unsigned n_mappings; /* that were made */
+  struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
 };
 #undef CAML_EXTENT_COUNT
 

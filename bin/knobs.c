@@ -1,0 +1,111 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* runtime-jemalloc knobs: the table, as text, JSON, or the manual page. */
+
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cjson/cJSON.h>
+#include "heap_knobs.h"
+#include "tool.h"
+
+/* The default as a user writes it: a word, if there is one */
+static const char* initial(const struct caml_heap_knob* knob, char* buffer,
+                           size_t size) {
+  snprintf(buffer, size, "%ld", (long)knob->initial);
+  for (const char* w = knob->words; *w != '\0'; ) {
+    size_t length = strcspn(w, "=");
+    if (strtol(w + length + 1, NULL, 10) == knob->initial) {
+      snprintf(buffer, size, "%.*s", (int)length, w);
+      break;
+    }
+    w += strcspn(w, " ");
+    w += strspn(w, " ");
+  }
+  return buffer;
+}
+
+static const char* when(const struct caml_heap_knob* knob) {
+  return knob->when == CAML_KNOB_ANY_TIME ? "any time" : "start-up";
+}
+
+static void print_table(void) {
+  char text[128];
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    const struct caml_heap_knob* knob = &caml_heap_knobs[i];
+    printf("X%s=%s\n    %s.\n", knob->name, initial(knob, text, sizeof(text)),
+           knob->help);
+    caml_heap_knob_accepted(knob, text, sizeof(text));
+    printf("    It takes %s; set at %s.\n", text,
+           knob->when == CAML_KNOB_ANY_TIME ? "any time" : "start-up only");
+  }
+}
+
+static void print_json(void) {
+  cJSON* array = cJSON_CreateArray();
+  char* text;
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    const struct caml_heap_knob* knob = &caml_heap_knobs[i];
+    cJSON* object = cJSON_CreateObject();
+    cJSON_AddStringToObject(object, "name", knob->name);
+    cJSON_AddStringToObject(object, "unit", knob->unit);
+    cJSON_AddNumberToObject(object, "default", knob->initial);
+    cJSON_AddNumberToObject(object, "least", knob->least);
+    cJSON_AddNumberToObject(object, "greatest", knob->greatest);
+    cJSON_AddStringToObject(object, "words", knob->words);
+    cJSON_AddStringToObject(object, "when", when(knob));
+    cJSON_AddStringToObject(object, "help", knob->help);
+    cJSON_AddItemToArray(array, object);
+  }
+  text = cJSON_Print(array);
+  if (text == NULL) fail("no memory");
+  puts(text);
+  cJSON_free(text);
+  cJSON_Delete(array);
+}
+
+/* The entries of runtime-jemalloc-knobs(7), in man(7) */
+static void print_man(void) {
+  char text[128];
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    const struct caml_heap_knob* knob = &caml_heap_knobs[i];
+    printf(".TP\n.BR X%s = %s\n%s.\n", knob->name,
+           initial(knob, text, sizeof(text)), knob->help);
+    caml_heap_knob_accepted(knob, text, sizeof(text));
+    printf("It takes %s%s%s", *text == '-' ? "\\" : "", text,
+           knob->when == CAML_KNOB_ANY_TIME
+           ? ".\n" : ", and is set at start-up only.\n");
+  }
+}
+
+int knobs_command(int argc, char** argv) {
+  static const struct option options[] = {
+    { "json", no_argument, NULL, 'j' },
+    { "man", no_argument, NULL, 'm' },
+    { NULL, 0, NULL, 0 }
+  };
+  void (*print)(void) = print_table;
+  int c;
+  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    switch (c) {
+      case 'j': print = print_json; break;
+      case 'm': print = print_man; break;
+      default: wrong_option();
+    }
+  }
+  if (optind < argc) wrong_use("knobs takes no arguments, not %s", argv[optind]);
+  print();
+  return EXIT_SUCCESS;
+}

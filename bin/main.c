@@ -1,0 +1,106 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* runtime-jemalloc(1): which subcommand */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "tool.h"
+
+static void report(const char* format, va_list arguments) {
+  fputs("runtime-jemalloc: ", stderr);
+  vfprintf(stderr, format, arguments);
+  fputc('\n', stderr);
+}
+
+void wrong_use(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  report(format, arguments);
+  va_end(arguments);
+  exit(EXIT_USAGE);
+}
+
+void fail(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  report(format, arguments);
+  va_end(arguments);
+  exit(EXIT_FAILURE);
+}
+
+void wrong_option(void) {
+  exit(EXIT_USAGE);
+}
+
+double number_argument(const char* option, const char* text, double least) {
+  char* end;
+  double number = strtod(text, &end);
+  if (end == text || *end != '\0' || !(number >= least) || number > 1e9)
+    wrong_use("%s %s: it takes a number, %g or more", option, text, least);
+  return number;
+}
+
+static int version(int argc, char** argv) {
+  if (argc > 1) wrong_use("version takes no arguments, not %s", argv[1]);
+  puts("runtime-jemalloc " VERSION);
+  return EXIT_SUCCESS;
+}
+
+static int help(int argc, char** argv) {
+  (void)argc;
+  (void)argv;
+  puts("usage: runtime-jemalloc COMMAND\n"
+       "\n"
+       "  version              the version of this tool\n"
+       "  config [--json]      which OCaml, which jemalloc, which flags\n"
+       "  knobs [--json]       what OCAMLRUNPARAM=Xname=value sets\n"
+       "  map [--json] [--watch SECONDS] PID\n"
+       "                       the memory of a running process, part by part\n"
+       "  run [--decay MS] [--knob NAME=VALUE]... [--interval MS]\n"
+       "      [--plot FILE.svg] [--samples FILE] [--json] PROGRAM [ARGUMENT]...\n"
+       "                       runs it, and says what memory it took\n"
+       "\n"
+       "See runtime-jemalloc(1) and runtime-jemalloc-knobs(7).");
+  return EXIT_SUCCESS;
+}
+
+static const struct {
+  const char* name;
+  int (*run)(int argc, char** argv);
+} commands[] = {
+  { "version", version }, { "--version", version },
+  { "config", config_command },
+  { "knobs", knobs_command },
+  { "map", map_command },
+  { "run", run_command },
+  { "help", help }, { "--help", help }, { "-h", help },
+};
+
+int main(int argc, char** argv) {
+  if (argc < 2)
+    wrong_use("which command? version, config, knobs, map, run or help");
+  for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
+    if (strcmp(argv[1], commands[i].name) == 0) {
+      /* getopt puts argv[0] before what it complains of */
+      static char name[64];
+      snprintf(name, sizeof(name), "runtime-jemalloc %s", argv[1]);
+      argv[1] = name;
+      return commands[i].run(argc - 1, argv + 1);
+    }
+  }
+  wrong_use("%s: no such command; there are version, config, knobs, map, run "
+            "and help", argv[1]);
+}

@@ -1,0 +1,103 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* gnuplot draws; it is started only when it is needed. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include "samples.h"
+#include "tool.h"
+
+static bool has_gnuplot(void) {
+  const char* path = getenv("PATH");
+  char program[4096];
+  while (path != NULL && *path != '\0') {
+    int length = (int)strcspn(path, ":");
+    snprintf(program, sizeof(program), "%.*s/gnuplot", length, path);
+    if (access(program, X_OK) == 0) return true;
+    path += length + (path[length] == ':');
+  }
+  return false;
+}
+
+void plot_check(const char* path) {
+  size_t length = strlen(path);
+  if (length < 5 || strcmp(path + length - 4, ".svg") != 0)
+    wrong_use("--plot %s: it draws SVG, into a file whose name ends in .svg",
+              path);
+  if (strpbrk(path, "'\n") != NULL)
+    wrong_use("--plot %s: the name may hold no quote and no newline", path);
+  if (!has_gnuplot())
+    wrong_use("--plot needs gnuplot: apt-get install gnuplot-nox");
+}
+
+/* In '' a quote is doubled, for gnuplot. */
+static void print_quoted(FILE* out, const char* text) {
+  putc('\'', out);
+  for (; *text != '\0'; text++) {
+    if (*text == '\'') putc('\'', out);
+    putc(*text == '\n' ? ' ' : *text, out);
+  }
+  putc('\'', out);
+}
+
+static void print_script(FILE* out, const char* title, const char* data,
+                         const char* path) {
+  fprintf(out,
+          "set terminal svg size 960,540 font 'sans-serif,13' "
+          "background 'white'\n"
+          "set output '%s'\n"
+          "set datafile separator '\\t'\n"
+          "set key outside below horizontal\n"
+          "set grid back linecolor '#dddddd'\n"
+          "set border 3\n"
+          "set tics nomirror\n"
+          "set xlabel 'seconds'\n"
+          "set ylabel 'MiB'\n"
+          "set xrange [0:*]\n"
+          "set yrange [0:*]\n"
+          "set title ", path);
+  print_quoted(out, title);
+  fprintf(out,
+          " noenhanced\n"
+          "plot '%s' skip 1 using 1:3 with lines linewidth 2 "
+          "linecolor '#1b6ca8' title 'PSS', "
+          "'' skip 1 using 1:4 with lines linewidth 2 "
+          "linecolor '#2f9e44' title 'heap in use', "
+          "'' skip 1 using 1:5 with lines linewidth 2 "
+          "linecolor '#e8590c' title 'free pages that are resident', "
+          "'' skip 1 using 1:6 with lines linewidth 2 dashtype 2 "
+          "linecolor '#868e96' title 'of these muzzy'\n", data);
+}
+
+void plot(const struct samples* samples, const char* title, const char* path) {
+  char data[] = "/tmp/runtime-jemalloc.XXXXXX";
+  int file = mkstemp(data), error, status;
+  FILE* gnuplot;
+  if (file < 0) fail("%s: %s", data, strerror(errno));
+  close(file);
+  error = samples_write(samples, data);
+  if (error != 0) {
+    unlink(data);
+    fail("%s: %s", data, strerror(error));
+  }
+  gnuplot = popen("gnuplot -", "w");
+  if (gnuplot != NULL) print_script(gnuplot, title, data, path);
+  status = gnuplot == NULL ? -1 : pclose(gnuplot);
+  unlink(data);
+  if (status != 0) fail("gnuplot could not draw %s", path);
+}

@@ -1,0 +1,308 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* runtime-jemalloc run: sets the knobs, runs a program, and looks at the memory
+   of it and its descendants meanwhile. */
+
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <cjson/cJSON.h>
+#include "heap_knobs.h"
+#include "samples.h"
+#include "tool.h"
+
+#define MIB (1024. * 1024.)
+
+struct options {
+  char parameters[4096]; /* what goes before OCAMLRUNPARAM's own: ",Xa=b" */
+  double interval;       /* seconds */
+  const char* plot;
+  const char* samples;
+  bool json;
+};
+
+/* The knobs */
+
+/* NAME=VALUE, or wrong use */
+static void add_knob(struct options* o, const char* option, const char* text) {
+  size_t length = strcspn(text, "=");
+  const struct caml_heap_knob* knob = caml_heap_knob_find(text, length);
+  size_t used = strlen(o->parameters);
+  char accepted[128];
+  intnat value;
+  if (knob == NULL || text[length] != '=')
+    wrong_use("%s %s: it takes NAME=VALUE; runtime-jemalloc knobs lists the "
+              "names", option, text);
+  text += length + 1;
+  caml_heap_knob_accepted(knob, accepted, sizeof(accepted));
+  if (strchr(text, ',') != NULL
+      || !caml_heap_knob_read(knob, text, strlen(text), &value))
+    wrong_use("%s %s=%s: it takes %s", option, knob->name, text, accepted);
+  if (snprintf(o->parameters + used, sizeof(o->parameters) - used, ",X%s=%s",
+               knob->name, text) >= (int)(sizeof(o->parameters) - used))
+    wrong_use("too many knobs");
+}
+
+static void add_decay(struct options* o, const char* value) {
+  char text[128];
+  snprintf(text, sizeof(text), "dirty_decay_ms=%s", value);
+  add_knob(o, "--decay", text);
+}
+
+/* Ours come last: of a knob that is there twice, the last counts. */
+static void set_parameters(const struct options* o) {
+  const char* own = getenv("OCAMLRUNPARAM");
+  char* all;
+  if (*o->parameters == '\0') return;
+  if (own == NULL) own = getenv("CAMLRUNPARAM");
+  if (asprintf(&all, "%s%s", own == NULL ? "" : own,
+               own == NULL || *own == '\0' ? o->parameters + 1
+               : o->parameters) < 0
+      || setenv("OCAMLRUNPARAM", all, 1) != 0)
+    fail("no memory");
+  free(all);
+}
+
+/* The program */
+
+static pid_t child; /* for the handler */
+
+static void forward(int number) {
+  kill(child, number);
+}
+
+/* Signals of the terminal reach the program by themselves. */
+static void set_signals(void) {
+  struct sigaction action = { .sa_handler = SIG_IGN };
+  sigaction(SIGINT, &action, NULL);
+  sigaction(SIGQUIT, &action, NULL);
+  action.sa_handler = forward;
+  sigaction(SIGTERM, &action, NULL);
+  sigaction(SIGHUP, &action, NULL);
+}
+
+/* As env(1): 127 if there is no such program, 126 if it cannot be run */
+static pid_t start(char** command, const struct options* o) {
+  int report[2], error;
+  pid_t pid;
+  if (pipe2(report, O_CLOEXEC) != 0) fail("pipe: %s", strerror(errno));
+  /* What the program leaves behind stays in its tree. */
+  prctl(PR_SET_CHILD_SUBREAPER, 1);
+  pid = fork();
+  if (pid < 0) fail("fork: %s", strerror(errno));
+  if (pid == 0) {
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    set_parameters(o);
+    execvp(command[0], command);
+    error = errno;
+    if (write(report[1], &error, sizeof(error)) < 0) _exit(126);
+    _exit(error == ENOENT ? 127 : 126);
+  }
+  close(report[1]);
+  if (read(report[0], &error, sizeof(error)) == sizeof(error)) {
+    waitpid(pid, NULL, 0);
+    fprintf(stderr, "runtime-jemalloc: cannot run %s: %s\n", command[0],
+            strerror(error));
+    exit(error == ENOENT ? 127 : 126);
+  }
+  close(report[0]);
+  return pid;
+}
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* Waits until SIGCHLD, which is blocked, or for that long. */
+static void wait_for_child(double seconds) {
+  sigset_t set;
+  struct timespec t;
+  t.tv_sec = (time_t)seconds;
+  t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigtimedwait(&set, NULL, &t);
+}
+
+/* Reaps; has the program itself ended? */
+static bool ended(pid_t pid, int* status) {
+  int s;
+  pid_t reaped;
+  while ((reaped = waitpid(-1, &s, WNOHANG)) > 0) {
+    if (reaped == pid) {
+      *status = s;
+      return true;
+    }
+  }
+  return false;
+}
+
+/* Samples at every interval until the program ends; returns wait's status. */
+static int watch(pid_t pid, double interval, struct samples* samples,
+                 double* seconds) {
+  double began = now(), next = interval;
+  int status = 0;
+  while (!ended(pid, &status)) {
+    double left = next - (now() - began);
+    if (left > 0) {
+      wait_for_child(left);
+      continue;
+    }
+    samples_take(samples, pid, now() - began);
+    next += interval;
+    if (next < now() - began) next = now() - began + interval;
+  }
+  *seconds = now() - began;
+  return status;
+}
+
+/* The summary */
+
+struct summary {
+  double peak, mean, last; /* bytes */
+};
+
+static struct summary summarise(const struct samples* s, size_t field) {
+  struct summary r = { 0, 0, 0 };
+  for (size_t i = 0; i < s->length; i++) {
+    double bytes = (double)*(const uint64_t*)((const char*)&s->items[i] + field);
+    if (bytes > r.peak) r.peak = bytes;
+    r.mean += bytes / (double)s->length;
+    r.last = bytes;
+  }
+  return r;
+}
+
+static const struct {
+  const char* name;
+  const char* json;
+  size_t field;
+} rows[] = {
+  { "PSS", "pss", offsetof(struct sample, pss) },
+  { "heap in use", "in_use", offsetof(struct sample, in_use) },
+  { "free, resident", "free", offsetof(struct sample, free) },
+  { "of it muzzy", "muzzy", offsetof(struct sample, muzzy) },
+};
+
+#define N_ROWS (sizeof(rows) / sizeof(*rows))
+
+static unsigned most_processes(const struct samples* s) {
+  unsigned most = 0;
+  for (size_t i = 0; i < s->length; i++)
+    if (s->items[i].processes > most) most = s->items[i].processes;
+  return most;
+}
+
+static void print_table(const struct samples* samples, const char* program,
+                        int status, double seconds) {
+  fprintf(stderr, "%s: %s %d after %.2f s, at most %u processes, %zu samples\n",
+          program, WIFEXITED(status) ? "exit status" : "killed by signal",
+          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), seconds,
+          most_processes(samples), samples->length);
+  if (samples->length == 0) return;
+  fprintf(stderr, "%-16s %12s %12s %12s\n", "MiB", "peak", "mean", "at the end");
+  for (size_t i = 0; i < N_ROWS; i++) {
+    struct summary s = summarise(samples, rows[i].field);
+    fprintf(stderr, "%-16s %12.1f %12.1f %12.1f\n", rows[i].name,
+            s.peak / MIB, s.mean / MIB, s.last / MIB);
+  }
+}
+
+static void print_json(const struct samples* samples, const char* program,
+                       int status, double seconds) {
+  cJSON* object = cJSON_CreateObject();
+  char* text;
+  cJSON_AddStringToObject(object, "program", program);
+  cJSON_AddNumberToObject(object, WIFEXITED(status) ? "exit_status" : "signal",
+                          WIFEXITED(status) ? WEXITSTATUS(status)
+                          : WTERMSIG(status));
+  cJSON_AddNumberToObject(object, "seconds", seconds);
+  cJSON_AddNumberToObject(object, "processes", most_processes(samples));
+  cJSON_AddNumberToObject(object, "samples", (double)samples->length);
+  for (size_t i = 0; i < N_ROWS && samples->length > 0; i++) {
+    struct summary s = summarise(samples, rows[i].field);
+    cJSON* row = cJSON_AddObjectToObject(object, rows[i].json);
+    cJSON_AddNumberToObject(row, "peak", s.peak);
+    cJSON_AddNumberToObject(row, "mean", s.mean);
+    cJSON_AddNumberToObject(row, "last", s.last);
+  }
+  text = cJSON_PrintUnformatted(object);
+  if (text == NULL) fail("no memory");
+  fprintf(stderr, "%s\n", text);
+  cJSON_free(text);
+  cJSON_Delete(object);
+}
+
+static void parse(int argc, char** argv, struct options* o) {
+  static const struct option options[] = {
+    { "decay", required_argument, NULL, 'd' },
+    { "knob", required_argument, NULL, 'k' },
+    { "interval", required_argument, NULL, 'i' },
+    { "plot", required_argument, NULL, 'p' },
+    { "samples", required_argument, NULL, 's' },
+    { "json", no_argument, NULL, 'j' },
+    { NULL, 0, NULL, 0 }
+  };
+  int c;
+  while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    switch (c) {
+      case 'd': add_decay(o, optarg); break;
+      case 'k': add_knob(o, "--knob", optarg); break;
+      case 'i': o->interval = number_argument("--interval", optarg, 1) / 1000; break;
+      case 'p': o->plot = optarg; break;
+      case 's': o->samples = optarg; break;
+      case 'j': o->json = true; break;
+      default: wrong_option();
+    }
+  }
+  if (optind == argc) wrong_use("run takes a program, and its arguments");
+  if (o->plot != NULL) plot_check(o->plot);
+}
+
+int run_command(int argc, char** argv) {
+  struct options o = { .interval = 0.25 };
+  struct samples samples = { NULL, 0, 0 };
+  double seconds;
+  int status, error;
+  sigset_t set;
+  parse(argc, argv, &o);
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  sigprocmask(SIG_BLOCK, &set, NULL);
+  child = start(argv + optind, &o);
+  set_signals();
+  status = watch(child, o.interval, &samples, &seconds);
+  (o.json ? print_json : print_table)(&samples, argv[optind], status, seconds);
+  if (o.samples != NULL && (error = samples_write(&samples, o.samples)) != 0)
+    fail("%s: %s", o.samples, strerror(error));
+  if (o.plot != NULL && samples.length > 1)
+    plot(&samples, argv[optind], o.plot);
+  else if (o.plot != NULL)
+    fail("%s is not drawn: the program ended before a second sample", o.plot);
+  free(samples.items);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}

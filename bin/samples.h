@@ -1,0 +1,52 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* What the memory of a process and its descendants was over time. */
+
+#ifndef SAMPLES_H
+#define SAMPLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Sums over the processes; bytes */
+struct sample {
+  double seconds; /* since the start */
+  unsigned processes;
+  uint64_t pss;
+  uint64_t in_use; /* pools and large blocks */
+  uint64_t free;   /* of the major heap: resident and not in use */
+  uint64_t muzzy;  /* the part of that which the kernel may take */
+};
+
+struct samples {
+  struct sample* items;
+  size_t length, room;
+};
+
+/* Takes one of [root] and its descendants; none if they have ended. */
+void samples_take(struct samples* samples, pid_t root, double seconds);
+
+/* Writes them to a file, tab-separated in MiB, with a heading.  Returns 0 or
+   errno. */
+int samples_write(const struct samples* samples, const char* path);
+
+/* Can it be drawn?  Wrong use if not: [path] has to end in .svg, and there has
+   to be a gnuplot. */
+void plot_check(const char* path);
+
+/* Draws them with gnuplot.  [title] is of the program. */
+void plot(const struct samples* samples, const char* title, const char* path);
+
+#endif /* SAMPLES_H */

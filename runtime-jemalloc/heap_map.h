@@ -1,0 +1,49 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* Where the parts of the process are, for other processes: the tool finds this
+   structure by its magic in a program's data, which it reads with
+   process_vm_readv.  Kernels that name mappings say it in smaps too. */
+
+#ifndef CAML_HEAP_MAP_H
+#define CAML_HEAP_MAP_H
+
+#include <stdint.h>
+
+#define CAML_HEAP_MAP_MAGIC "OCamlHeapMap\1\2\3" /* 16 bytes with the last 0 */
+#define CAML_HEAP_MAP_VERSION 1
+
+/* A mapping of the major heap: bytes.  [size] is written last, 0 until then. */
+struct caml_heap_mapping {
+  uint64_t start, size;
+};
+
+/* Numbers only, as wide everywhere; addresses are of this process. */
+struct caml_heap_map {
+  char magic[16];
+  uint32_t version;      /* for ever after the magic */
+  uint32_t n_mappings;   /* room at [mappings] */
+  uint64_t self;         /* its own address, 0 until there is a heap */
+  uint64_t mappings;     /* address of an array of struct caml_heap_mapping */
+  uint64_t used;         /* address of an unsigned: how many were made; past
+                            [n_mappings], the others are not in the array */
+  uint64_t pools, large; /* addresses of the bytes in use, as size_t */
+  uint64_t minor_start, minor_end; /* addresses of the bounds of the minor heaps */
+};
+
+extern struct caml_heap_map caml_heap_map;
+
+/* Fills it in.  Called once, when there is a heap. */
+void caml_heap_map_init(void);
+
+#endif /* CAML_HEAP_MAP_H */
