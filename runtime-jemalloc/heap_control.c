@@ -40,7 +40,8 @@ static size_t in_use(void) {
 }
 
 static bool purge(bool lazily) {
-  return caml_heap_give_back(lazily ? CAML_COMPACT_PURGE_LAZY : CAML_COMPACT_PURGE_FORCED);
+  return caml_heap_give_back(lazily ? CAML_COMPACT_PURGE_LAZY
+                             : CAML_COMPACT_PURGE_FORCED);
 }
 
 static bool decay(void) {

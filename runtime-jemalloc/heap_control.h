@@ -11,8 +11,8 @@
 /**************************************************************************/
 
 
-/* What the runtime offers to the library Runtime_jemalloc, in one table that the
-   library looks for with a weak symbol: a stock runtime has none. */
+/* What the runtime offers to the library Runtime_jemalloc, in one table that
+   the library looks for with a weak symbol: a stock runtime has none. */
 
 #ifndef CAML_HEAP_CONTROL_H
 #define CAML_HEAP_CONTROL_H

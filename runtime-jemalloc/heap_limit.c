@@ -98,8 +98,8 @@ void caml_heap_make_room(mlsize_t wosize) {
 
 #ifdef NATIVE_CODE
 
-/* Code that has run out of the minor heap keeps its registers in a bucket, which
-   it loses if that raises; the next such code needs one.  See caml/fiber.h.
+/* Code that has run out of the minor heap keeps its registers in a bucket,
+   which it loses if that raises; the next such code needs one.  See caml/fiber.h.
    What raises there without us is an OCaml callback, which leaves a bucket.
    False if there is no memory. */
 static bool may_raise(void) {

@@ -38,7 +38,7 @@ struct caml_heap_map {
   uint64_t used;         /* address of an unsigned: how many were made; past
                             [n_mappings], the others are not in the array */
   uint64_t pools, large; /* addresses of the bytes in use, as size_t */
-  uint64_t minor_start, minor_end; /* addresses of the bounds of the minor heaps */
+  uint64_t minor_start, minor_end; /* addresses of the minor heaps' bounds */
 };
 
 extern struct caml_heap_map caml_heap_map;

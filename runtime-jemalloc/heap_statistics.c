@@ -19,7 +19,7 @@
 #include <unistd.h>
 #include "heap_statistics.h"
 
-/* Our own threads refresh under the arena's lock; others, by mallctl, seldom. */
+/* Our own threads refresh under the arena's lock; others, by mallctl, do not. */
 #define TRIES 10
 
 /* What is read of one arena; [ok] until something could not be. */
@@ -32,7 +32,8 @@ struct reader {
 static void get(struct reader* r, const char* name, void* value, size_t size) {
   char path[64];
   size_t got = size;
-  int length = snprintf(path, sizeof(path), "stats.arenas.%u.%s", r->arena, name);
+  int length =
+    snprintf(path, sizeof(path), "stats.arenas.%u.%s", r->arena, name);
   assert(length > 0 && (size_t)length < sizeof(path));
   (void)length;
   if (je_mallctl(path, value, &got, NULL, 0) != 0) r->ok = false;
@@ -74,7 +75,8 @@ static size_t get_extents(struct reader* r, const char* name) {
 
 static void read_jemalloc(struct reader* r, struct caml_heap_statistics* s) {
   size_t page = page_size(r);
-  s->allocated = get_size(r, "small.allocated") + get_size(r, "large.allocated");
+  s->allocated =
+    get_size(r, "small.allocated") + get_size(r, "large.allocated");
   s->active = get_size(r, "pactive") * page;
   s->dirty = get_size(r, "pdirty") * page;
   s->muzzy = get_size(r, "pmuzzy") * page;
@@ -136,22 +138,23 @@ bool caml_heap_statistics_read(struct caml_arena* arena,
 }
 
 #define PRINT_ROW(name, unit, help)                                           \
-  fprintf(out, "%-20s %15zu %-1s  %s\n", #name, s->name, unit, help);
+  fprintf(out, "%-18s %15zu %-1s  %s\n", #name, s->name, unit, help);
 
 #define PRINT_HOOK_ROW(name, help)                                            \
-  fprintf(out, "%-20s %12zu %15zu %8zu %9.1f  %s\n", #name, s->name##_calls,  \
+  fprintf(out, "%-18s %12zu %15zu %8zu %9.1f  %s\n", #name, s->name##_calls,  \
           s->name##_bytes, s->name##_failures,                                \
           (double)s->name##_nanoseconds / 1e6, help);
 
 static void print_table(FILE* out, const struct caml_heap_statistics* s) {
   fprintf(out, "Major heap of process %ld\n", (long)getpid());
   CAML_HEAP_STATISTICS(PRINT_ROW)
-  fprintf(out, "%-20s %12s %15s %8s %9s\n",
+  fprintf(out, "%-18s %12s %15s %8s %9s\n",
           "extent hook", "calls", "bytes", "failures", "ms");
   CAML_EXTENT_HOOKS(PRINT_HOOK_ROW)
 }
 
-#define PRINT_MEMBER(name, unit, help) fprintf(out, ", \"%s\": %zu", #name, s->name);
+#define PRINT_MEMBER(name, unit, help)                                        \
+  fprintf(out, ", \"%s\": %zu", #name, s->name);
 
 #define PRINT_HOOK_MEMBERS(name, help)                                        \
   fprintf(out, ", \"%s_calls\": %zu, \"%s_bytes\": %zu, \"%s_failures\": %zu" \

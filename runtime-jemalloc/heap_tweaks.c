@@ -86,7 +86,7 @@ bool caml_heap_memory_parse(const char* text) {
 
 /* While the program runs */
 
-/* NULL, or why the knob does not take the value; may be written into [accepted] */
+/* NULL, or why the knob does not take the value: may point to [accepted] */
 static const char* refusal(enum caml_heap_knob_index index, intnat value,
                            char* accepted) {
   const struct caml_heap_knob* knob = &caml_heap_knobs[index];

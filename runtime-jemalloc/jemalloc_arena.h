@@ -13,8 +13,8 @@
 /* One jemalloc arena with extent hooks of ours.  Independent of the OCaml
    runtime, so that it can be tested alone.
 
-   Sizes are in bytes.  All functions but
-   [caml_arena_create] and [caml_arena_destroy] may be called by several threads at once. */
+   Sizes are in bytes.  All functions but [caml_arena_create] and
+   [caml_arena_destroy] may be called by several threads at once. */
 
 #ifndef CAML_JEMALLOC_ARENA_H
 #define CAML_JEMALLOC_ARENA_H

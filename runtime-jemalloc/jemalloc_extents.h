@@ -44,7 +44,7 @@ enum caml_thp { CAML_THP_NEVER, CAML_THP_SYSTEM, CAML_THP_ALWAYS };
   HOOK(dalloc, "unmapped; a failure: retained")                               \
   HOOK(destroy, "unmapped as the heap ended")                                 \
   HOOK(purge_lazy, "left to the kernel: MADV_FREE")                           \
-  HOOK(purge_forced, "given back at once: MADV_DONTNEED")                     \
+  HOOK(purge_forced, "given back: MADV_DONTNEED")                     \
   HOOK(split, "extents cut in two")                                           \
   HOOK(merge, "extents made one")
 
