@@ -84,7 +84,7 @@ module Knob = struct
   external set_unchecked : int -> int -> string = "runtime_jemalloc_knob_set"
 
   type 'a t = {
-    index : int Lazy.t;  (** in the runtime's table *)
+    index : int;  (** in the runtime's table *)
     of_int : int -> 'a;
     to_int : 'a -> int;
   }
@@ -93,15 +93,14 @@ module Knob = struct
   type thp = Never | System | Always
   type heap_stats = Off | Table | Json
 
-  let rows = lazy (need (); Array.init (count ()) row)
+  (* Not lazy: two domains may want it at once. *)
+  let rows = if available then Array.init (count ()) row else [||]
 
   let index_of name =
-    let rec find i rows =
-      if rows.(i).row_name = name then i else find (i + 1) rows in
-    find 0 (Lazy.force rows)
+    let rec find i = if rows.(i).row_name = name then i else find (i + 1) in
+    if available then find 0 else -1
 
-  let knob of_int to_int name =
-    { index = lazy (index_of name); of_int; to_int }
+  let knob of_int to_int name = { index = index_of name; of_int; to_int }
 
   let choice values =
     knob (fun n -> values.(n))
@@ -118,9 +117,7 @@ module Knob = struct
   let heap_stats = choice [| Off; Table; Json |] "heap_stats"
   let heap_limit = number "heap_limit"
 
-  let index knob =
-    need ();
-    Lazy.force knob.index
+  let index knob = need (); knob.index
 
   let get knob = knob.of_int (get_unchecked (index knob))
 
@@ -157,7 +154,7 @@ module Knob = struct
 
   let all () =
     need ();
-    Array.to_list (Array.mapi describe (Lazy.force rows))
+    Array.to_list (Array.mapi describe rows)
 end
 
 (* In the order of the runtime's table, then four for each hook *)
@@ -248,8 +245,8 @@ module Mallctl = struct
 
   type documented = Is : 'a ty -> documented | Not_offered
 
-  (* The names that jemalloc(3) of 5.3.1 documents, # for a number.  Not offered:
-     values that are pointers, and thread caches: the heap uses none, and
+  (* The names that jemalloc(3) of 5.3.1 documents, # for a number.  Not
+     offered: values that are pointers, and thread caches: the heap uses none, and
      jemalloc 5.3.1 crashes where there is none. *)
   let documented = [
       Is Bool,
@@ -329,16 +326,18 @@ module Mallctl = struct
        tcache.destroy arena.#.name arena.#.extent_hooks"
     ]
 
-  let types = lazy (
+  (* Only read once it is there: domains need no lock. *)
+  let types =
     let table = Hashtbl.create 300 in
     List.iter
       (fun (ty, names) ->
          List.iter (fun name -> Hashtbl.replace table name ty)
            (String.split_on_char ' ' names))
       documented;
-    table)
+    table
 
-  let is_number part = part <> "" && String.for_all (fun c -> c >= '0' && c <= '9') part
+  let is_number part =
+    part <> "" && String.for_all (fun c -> c >= '0' && c <= '9') part
 
   (* Those of a mutex, which it documents once for all of them *)
   let counter_type parts =
@@ -353,8 +352,8 @@ module Mallctl = struct
   let documented_type name =
     let parts = String.split_on_char '.' name in
     let pattern =
-      String.concat "." (List.map (fun p -> if is_number p then "#" else p) parts) in
-    match Hashtbl.find_opt (Lazy.force types) pattern with
+      List.map (fun part -> if is_number part then "#" else part) parts in
+    match Hashtbl.find_opt types (String.concat "." pattern) with
     | Some _ as found -> found
     | None -> counter_type parts
 

@@ -228,7 +228,8 @@ value runtime_jemalloc_mallctl_get(value ty, value where) {
   size_t size = size_of(type);
   int error;
   path_of(where, &path);
-  error = control(&path, size > 0 ? &n : NULL, size > 0 ? &size : NULL, NULL, 0);
+  error = size > 0 ? control(&path, &n, &size, NULL, 0)
+    : control(&path, NULL, NULL, NULL, 0);
   caml_stat_free(path.name);
   return error == 0 ? ok_result(of_number(type, &n)) : error_result(error);
 }
