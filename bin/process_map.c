@@ -134,7 +134,12 @@ static bool is_table(pid_t pid, uint64_t address, struct caml_heap_map* table) {
 
 #define CHUNK ((size_t)1 << 20)
 
-/* The table, where data of a file is mapped for writing */
+/* Data of a program or library; files that are shared may be of any size. */
+static bool is_data(const struct mapping* m) {
+  return m->file && m->perms[1] == 'w' && m->perms[3] == 'p';
+}
+
+/* The table, if it is in there */
 static bool find_in(pid_t pid, const struct mapping* m, char* buffer,
                     struct caml_heap_map* table) {
   for (uint64_t at = m->start; at < m->end; at += CHUNK) {
@@ -158,7 +163,7 @@ static bool find_table(pid_t pid, const struct mappings* m, uint64_t* where,
   if (*where != 0 && is_table(pid, *where, table)) return true;
   buffer = must(malloc(CHUNK + sizeof(*table)));
   for (size_t i = 0; i < m->length && !found; i++)
-    if (m->items[i].file && m->items[i].perms[1] == 'w')
+    if (is_data(&m->items[i]))
       found = find_in(pid, &m->items[i], buffer, table);
   free(buffer);
   if (found) *where = table->self;
