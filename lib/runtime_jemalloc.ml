@@ -34,8 +34,9 @@ type statistics = {
   alloc : hook;
   dalloc : hook;
   destroy : hook;
+  commit : hook;
+  decommit : hook;
   purge_lazy : hook;
-  purge_forced : hook;
   split : hook;
   merge : hook;
   heap_limit : int;
@@ -174,8 +175,8 @@ let statistics () =
     dirty_extents = s.(11); muzzy_extents = s.(12); retained_extents = s.(13);
     dirty_purges = s.(14); dirty_purge_calls = s.(15); dirty_purged = s.(16);
     muzzy_purges = s.(17); muzzy_purge_calls = s.(18); muzzy_purged = s.(19);
-    alloc = hook 0; dalloc = hook 1; destroy = hook 2; purge_lazy = hook 3;
-    purge_forced = hook 4; split = hook 5; merge = hook 6;
+    alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
+    decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     heap_limit = Knob.(get heap_limit);
     dirty_decay_ms = Knob.(get dirty_decay_ms);
     muzzy_decay_ms = Knob.(get muzzy_decay_ms) }

@@ -10,7 +10,7 @@ else
 heap_memory_C_SOURCES = \
   heap_memory_jemalloc heap_control heap_knobs heap_limit heap_map \
   heap_statistics heap_tweaks \
-  jemalloc_arena jemalloc_background jemalloc_extents
+  jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h
 

@@ -69,7 +69,7 @@ static void postfork_parent(void) {
 }
 
 static void postfork_child(void) {
-  caml_arena_statistics_forked(&caml_heap.arena);
+  caml_arena_forked(&caml_heap.arena);
   caml_background_forked(&caml_heap.background);
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
 }

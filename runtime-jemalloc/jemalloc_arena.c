@@ -103,8 +103,9 @@ void caml_arena_statistics_unlock(struct caml_arena* arena) {
   pthread_mutex_unlock(&arena->statistics);
 }
 
-void caml_arena_statistics_forked(struct caml_arena* arena) {
+void caml_arena_forked(struct caml_arena* arena) {
   pthread_mutex_init(&arena->statistics, NULL);
+  caml_extents_forked(&arena->extents);
 }
 
 bool caml_arena_decay(struct caml_arena* arena) {
@@ -115,7 +116,10 @@ bool caml_arena_destroy(struct caml_arena* arena) {
   bool done;
   caml_extents_close(&arena->extents, true);
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
-  if (!done) caml_extents_close(&arena->extents, false);
+  if (done)
+    caml_extents_end(&arena->extents);
+  else
+    caml_extents_close(&arena->extents, false);
   return done;
 }
 

@@ -64,11 +64,12 @@ bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms);
 bool caml_arena_decays(struct caml_arena* arena);
 
 /* jemalloc's statistics are of one moment, that of the last refresh: between the
-   two, nobody else refreshes them.  Fork is to happen between the two also, and
-   a forked child calls the third instead of the second. */
+   two, nobody else refreshes them.  Fork is to happen between the two also. */
 void caml_arena_statistics_lock(struct caml_arena* arena);
 void caml_arena_statistics_unlock(struct caml_arena* arena);
-void caml_arena_statistics_forked(struct caml_arena* arena);
+
+/* In a child that was forked between the two, instead of the second. */
+void caml_arena_forked(struct caml_arena* arena);
 
 /* Purges the pages whose time has come.  False if jemalloc refused. */
 bool caml_arena_decay(struct caml_arena* arena);

@@ -89,12 +89,6 @@ static void* map_aligned(size_t size, size_t alignment) {
   return p + before;
 }
 
-/* A kernel without huge pages refuses: there are none then, as without us. */
-static void advise_huge_pages(enum caml_thp thp, void* p, size_t size) {
-  if (thp == CAML_THP_NEVER) madvise(p, size, MADV_NOHUGEPAGE);
-  if (thp == CAML_THP_ALWAYS) madvise(p, size, MADV_HUGEPAGE);
-}
-
 static void note_mapping(struct caml_extents* extents, const void* p,
                          size_t size) {
   unsigned i = atomic_fetch_add(&extents->n_mappings, 1);
@@ -104,24 +98,75 @@ static void note_mapping(struct caml_extents* extents, const void* p,
   extents->mappings[i].size = size;
 }
 
-static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
-                          size_t alignment, bool* zero, bool* commit,
-                          unsigned arena_ind) {
-  size_t start = now();
+/* Maps as [extent_alloc] is to.  At the end of the address space there may be
+   room for [size], but none to align it by more than jemalloc asks. */
+static void* map_extent(void* new_addr, size_t size, size_t alignment) {
   void* p;
-  (void)arena_ind;
-  assert((alignment & (alignment - 1)) == 0);
-  if (alignment < CAML_EXTENT_ALIGNMENT) alignment = CAML_EXTENT_ALIGNMENT;
-  p = new_addr ? map_at(new_addr, size) : map_aligned(size, alignment);
-  count_timed(&extents_of(hooks)->alloc, p != NULL, size, start);
+  if (new_addr != NULL) return map_at(new_addr, size);
+  p = map_aligned(size, alignment < CAML_EXTENT_ALIGNMENT
+                          ? CAML_EXTENT_ALIGNMENT : alignment);
+  if (p == NULL && alignment < CAML_EXTENT_ALIGNMENT)
+    p = map_aligned(size, alignment);
+  return p;
+}
+
+/* A mapping of the heap's: counted, noted, named and not yet in use. */
+static void* get_mapping(struct caml_extents* extents, void* new_addr,
+                         size_t size, size_t alignment) {
+  size_t start = now();
+  void* p = map_extent(new_addr, size, alignment);
+  count_timed(&extents->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
-  note_mapping(extents_of(hooks), p, size);
+  note_mapping(extents, p, size);
   /* A kernel without names for mappings answers EINVAL: no harm. */
   prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
         CAML_EXTENT_NAME);
-  advise_huge_pages(extents_of(hooks)->thp, p, size);
+  return p;
+}
+
+/* jemalloc asks for less than a frame when it could not have more, and would
+   ask so for each pool: a frame is mapped for many. */
+static void* get_small_mapping(struct caml_extents* extents, size_t size) {
+  void* p = NULL;
+  pthread_mutex_lock(&extents->lock);
+  if (extents->rest_size < size) {
+    char* rest = get_mapping(extents, NULL, CAML_FRAME_SIZE,
+                             (size_t)sysconf(_SC_PAGESIZE));
+    if (rest != NULL) {
+      caml_huge_mapped(&extents->huge, rest, CAML_FRAME_SIZE);
+      extents->rest = rest;
+      extents->rest_size = CAML_FRAME_SIZE;
+    }
+  }
+  if (extents->rest_size >= size) {
+    p = extents->rest;
+    extents->rest += size;
+    extents->rest_size -= size;
+  }
+  pthread_mutex_unlock(&extents->lock);
+  return p;
+}
+
+/* jemalloc's own data are what it asks for in whole frames and committed. */
+static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
+                          size_t alignment, bool* zero, bool* commit,
+                          unsigned arena_ind) {
+  struct caml_extents* extents = extents_of(hooks);
+  bool data = *commit && alignment >= CAML_FRAME_SIZE;
+  bool small = new_addr == NULL && size < CAML_FRAME_SIZE && !data
+    && alignment <= (size_t)sysconf(_SC_PAGESIZE);
+  void* p = NULL;
+  (void)arena_ind;
+  assert((alignment & (alignment - 1)) == 0);
+  if (small) p = get_small_mapping(extents, size);
+  if (p == NULL) {
+    p = get_mapping(extents, new_addr, size, alignment);
+    if (p == NULL) return NULL;
+    if (data) caml_huge_refuse(p, size);
+    else caml_huge_mapped(&extents->huge, p, size);
+  }
+  if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
   *zero = true;
-  *commit = true;
   return p;
 }
 
@@ -145,28 +190,47 @@ static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
   count_timed(&extents_of(hooks)->destroy, unmapped, size, start);
 }
 
+/* What is mapped stays accessible: pages come when they are touched. */
+static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
+                          size_t offset, size_t length, unsigned arena_ind) {
+  (void)size;
+  (void)arena_ind;
+  caml_huge_commit(&extents_of(hooks)->huge, (char*)addr + offset, length);
+  count(&extents_of(hooks)->commit, true, length);
+  return false;
+}
+
+static bool advise(struct caml_extent_count* c, void* p, size_t length,
+                   int advice) {
+  size_t start = now();
+  bool done = madvise(p, length, advice) == 0;
+  count_timed(c, done, length, start);
+  return done;
+}
+
+/* jemalloc takes decommitted pages for zeroed: MADV_DONTNEED promises that for
+   private anonymous memory, and only for that. */
+static bool extent_decommit(extent_hooks_t* hooks, void* addr, size_t size,
+                            size_t offset, size_t length,
+                            unsigned arena_ind) {
+  struct caml_extents* extents = extents_of(hooks);
+  void* p = (char*)addr + offset;
+  bool done;
+  (void)size;
+  (void)arena_ind;
+  caml_huge_decommit(&extents->huge, p, length);
+  done = advise(&extents->decommit, p, length, MADV_DONTNEED);
+  if (!done) caml_huge_commit(&extents->huge, p, length);
+  return !done;
+}
+
 static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
                               size_t offset, size_t length,
                               unsigned arena_ind) {
-  size_t start = now();
-  bool purged = madvise((char*)addr + offset, length, MADV_FREE) == 0;
   (void)size;
   (void)arena_ind;
-  count_timed(&extents_of(hooks)->purge_lazy, purged, length, start);
-  return !purged;
-}
-
-/* jemalloc takes pages purged by force for zeroed: MADV_DONTNEED promises
-   that for private anonymous memory, and only for that. */
-static bool extent_purge_forced(extent_hooks_t* hooks, void* addr, size_t size,
-                                size_t offset, size_t length,
-                                unsigned arena_ind) {
-  size_t start = now();
-  bool purged = madvise((char*)addr + offset, length, MADV_DONTNEED) == 0;
-  (void)size;
-  (void)arena_ind;
-  count_timed(&extents_of(hooks)->purge_forced, purged, length, start);
-  return !purged;
+  return !advise(&extents_of(hooks)->purge_lazy, (char*)addr + offset, length,
+                 MADV_FREE);
 }
 
 /* Any extent may be cut in two. */
@@ -200,13 +264,14 @@ static bool extent_merge(extent_hooks_t* hooks, void* addr_a, size_t size_a,
   return false;
 }
 
-/* No commit and no decommit: what is mapped stays accessible. */
+/* No purge_forced: where decommit fails it would too. */
 static const extent_hooks_t extent_hooks = {
   .alloc = extent_alloc,
   .dalloc = extent_dalloc,
   .destroy = extent_destroy,
+  .commit = extent_commit,
+  .decommit = extent_decommit,
   .purge_lazy = extent_purge_lazy,
-  .purge_forced = extent_purge_forced,
   .split = extent_split,
   .merge = extent_merge,
 };
@@ -214,13 +279,26 @@ static const extent_hooks_t extent_hooks = {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp) {
   memset(extents, 0, sizeof(*extents));
-  extents->thp = thp;
+  caml_huge_init(&extents->huge, thp);
+  pthread_mutex_init(&extents->lock, NULL);
   extents->hooks = extent_hooks;
   return &extents->hooks;
 }
 
+void caml_extents_forked(struct caml_extents* extents) {
+  pthread_mutex_init(&extents->lock, NULL);
+  caml_huge_forked(&extents->huge);
+}
+
 void caml_extents_close(struct caml_extents* extents, bool closing) {
   atomic_store(&extents->closing, closing);
+}
+
+void caml_extents_end(struct caml_extents* extents) {
+  if (extents->rest_size > 0 && munmap(extents->rest, extents->rest_size) == 0)
+    count(&extents->dalloc, true, extents->rest_size);
+  caml_huge_end(&extents->huge);
+  pthread_mutex_destroy(&extents->lock);
 }
 
 size_t caml_extents_mapped(const struct caml_extents* extents) {

@@ -15,6 +15,8 @@
 
    An extent is a run of pages that jemalloc manages as one.  Address space,
    once mapped, is retained until the arena is destroyed: only pages go back.
+   jemalloc commits pages when it takes them from what is retained, and decommits
+   them when it puts them back: what lies between is in use, dirty or muzzy.
 
    The hooks are called by jemalloc, from any thread that uses the arena, and
    count what each of them returned and how long it took. */
@@ -27,24 +29,22 @@
 #include <stddef.h>
 #include "heap_map.h"
 #include "jemalloc.h"
+#include "jemalloc_huge.h"
 
-/* Every mapping starts at a multiple of this: a huge page on x86-64 and on
-   AArch64 with 4 KiB pages. */
-#define CAML_EXTENT_ALIGNMENT ((size_t)2 << 20)
+/* Every mapping starts at a multiple of this, if there is room. */
+#define CAML_EXTENT_ALIGNMENT CAML_FRAME_SIZE
 
 /* The name of the mappings in /proc/PID/smaps, where the kernel has names. */
 #define CAML_EXTENT_NAME "OCaml major heap"
-
-/* Huge pages: refused, as the system's setting says, or asked for. */
-enum caml_thp { CAML_THP_NEVER, CAML_THP_SYSTEM, CAML_THP_ALWAYS };
 
 /* HOOK(NAME, HELP): what each is asked for. */
 #define CAML_EXTENT_HOOKS(HOOK)                                               \
   HOOK(alloc, "address space mapped")                                         \
   HOOK(dalloc, "unmapped; a failure: retained")                               \
   HOOK(destroy, "unmapped as the heap ended")                                 \
+  HOOK(commit, "taken into use")                                              \
+  HOOK(decommit, "given back: MADV_DONTNEED")                                 \
   HOOK(purge_lazy, "left to the kernel: MADV_FREE")                           \
-  HOOK(purge_forced, "given back: MADV_DONTNEED")                     \
   HOOK(split, "extents cut in two")                                           \
   HOOK(merge, "extents made one")
 
@@ -65,11 +65,14 @@ struct caml_extent_count {
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
-  enum caml_thp thp;    /* for what is mapped from now on */
+  struct caml_huge huge;
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
   _Atomic unsigned n_mappings; /* that were made */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
+  pthread_mutex_t lock; /* of [rest]; nothing is locked after it */
+  char* rest;           /* of the last mapping that was made for small ones */
+  size_t rest_size;
 };
 #undef CAML_EXTENT_COUNT
 
@@ -78,9 +81,15 @@ struct caml_extents {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
+/* In a forked child, before it uses the arena. */
+void caml_extents_forked(struct caml_extents* extents);
+
 /* With [closing], dalloc unmaps: set just before the arena is destroyed, so
    that jemalloc's own data of the arena goes too. */
 void caml_extents_close(struct caml_extents* extents, bool closing);
+
+/* The arena has been destroyed: unmaps what jemalloc never got. */
+void caml_extents_end(struct caml_extents* extents);
 
 /* Bytes of address space that are mapped now.  Exact when no hook is
    running. */

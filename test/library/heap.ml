@@ -51,7 +51,7 @@ let giving_back () =
   let back = consistent () in
   assert (back.dirty = 0 && back.muzzy = 0 && back.resident < 16 * mib);
   assert (back.retained > 48 * mib && back.retained_extents > 0);
-  assert (back.purge_forced.bytes - lazily.purge_forced.bytes > 48 * mib);
+  assert (back.decommit.bytes - lazily.decommit.bytes > 48 * mib);
   decay ();
   Knob.(set dirty_decay_ms 1000)
 

@@ -194,13 +194,13 @@ static void counters_add_up(void** state) {
   (void)state;
   for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
   assert_true(caml_arena_purge(&arena));
-  assert_int_equal(arena.extents.purge_forced.bytes, n / 2 * POOL);
+  assert_int_equal(arena.extents.decommit.bytes, n / 2 * POOL);
   /* in use, free in whatever state, and jemalloc's own data */
   known = arena_stat("pactive") * PAGE + arena_stat("retained")
     + arena_stat("pdirty") * PAGE + arena_stat("pmuzzy") * PAGE;
   assert_in_range(caml_extents_mapped(&arena.extents), known,
                   known + 4 * MIB);
-  assert_int_equal(arena.extents.purge_forced.failures, 0);
+  assert_int_equal(arena.extents.decommit.failures, 0);
   assert_int_equal(arena.extents.alloc.failures, 0);
   for (size_t i = 1; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
   free(pools);
@@ -292,7 +292,7 @@ static void failing_hooks_do_no_harm(void** state) {
   (void)state;
   hooks->purge_lazy = refuse_purge;
   use_arena();
-  hooks->purge_forced = refuse_purge;
+  hooks->decommit = refuse_purge;
   use_arena();
   *hooks = good;
   hooks->merge = refuse_merge;

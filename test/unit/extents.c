@@ -43,7 +43,7 @@ static char* get_aligned(size_t size, size_t alignment) {
   char* p = hooks->alloc(hooks, NULL, size, alignment, &zero, &commit, 0);
   if (p != NULL) {
     assert_true(zero);
-    assert_true(commit);
+    assert_false(commit);
   }
   return p;
 }
@@ -78,7 +78,8 @@ static void alloc_is_aligned_and_zero(void** state) {
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
     size_t size = sizes[i] * PAGE;
     char* p = get(size);
-    assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
+    if (size >= CAML_FRAME_SIZE)
+      assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
     assert_true(is_zero(p, size));
     memset(p, 1, size);
     drop(p, size);
@@ -191,20 +192,26 @@ static void destroy_unmaps(void** state) {
   assert_count(&extents.destroy, 1, 2 * MIB, 1);
 }
 
-static void purge_forced_zeroes_and_lowers_rss(void** state) {
+static void commit(char* p, size_t size, size_t offset, size_t length) {
+  assert_false(hooks->commit(hooks, p, size, offset, length, 0));
+}
+
+static void decommit_zeroes_and_lowers_rss(void** state) {
   size_t size = 64 * MIB, before, after;
   char* p = get(size);
   (void)state;
+  commit(p, size, 0, size);
+  assert_count(&extents.commit, 1, size, 0);
   memset(p, 1, size);
   before = smaps_rss();
   /* all but the first and the last page */
-  assert_false(hooks->purge_forced(hooks, p, size, PAGE, size - 2 * PAGE, 0));
+  assert_false(hooks->decommit(hooks, p, size, PAGE, size - 2 * PAGE, 0));
   after = smaps_rss();
   assert_true(before - after > size - MIB);
   assert_int_equal(p[PAGE - 1], 1);
   assert_int_equal(p[size - PAGE], 1);
   assert_true(is_zero(p + PAGE, size - 2 * PAGE));
-  assert_count(&extents.purge_forced, 1, size - 2 * PAGE, 0);
+  assert_count(&extents.decommit, 1, size - 2 * PAGE, 0);
   drop(p, size);
 }
 
@@ -227,9 +234,9 @@ static void purges_fail_where_nothing_is_mapped(void** state) {
   (void)state;
   drop(p, 2 * MIB);
   assert_true(hooks->purge_lazy(hooks, p, 2 * MIB, 0, 2 * MIB, 0));
-  assert_true(hooks->purge_forced(hooks, p, 2 * MIB, 0, 2 * MIB, 0));
+  assert_true(hooks->decommit(hooks, p, 2 * MIB, 0, 2 * MIB, 0));
   assert_count(&extents.purge_lazy, 0, 0, 1);
-  assert_count(&extents.purge_forced, 0, 0, 1);
+  assert_count(&extents.decommit, 0, 0, 1);
 }
 
 static void split_and_merge_are_allowed(void** state) {
@@ -249,15 +256,48 @@ static void merged_mappings_purge_as_one(void** state) {
   assert_int_equal(mprotect(p, 2 * MIB, PROT_READ), 0);
   assert_int_equal(mprotect(p, 2 * MIB, PROT_READ | PROT_WRITE), 0);
   memset(p, 1, 4 * MIB);
-  assert_false(hooks->purge_forced(hooks, p, 4 * MIB, 0, 4 * MIB, 0));
+  commit(p, 4 * MIB, 0, 4 * MIB);
+  assert_false(hooks->decommit(hooks, p, 4 * MIB, 0, 4 * MIB, 0));
   assert_true(is_zero(p, 4 * MIB));
   drop(p, 4 * MIB);
 }
 
-static void there_is_no_commit(void** state) {
+/* What jemalloc asks for when it could not have more. */
+static void small_extents_share_a_mapping(void** state) {
+  char* p[64];
   (void)state;
-  assert_null(hooks->commit);
-  assert_null(hooks->decommit);
+  for (size_t i = 0; i < 64; i++) {
+    bool zero = false, commit = true;
+    p[i] = hooks->alloc(hooks, NULL, 8 * PAGE, PAGE, &zero, &commit, 0);
+    assert_non_null(p[i]);
+    assert_true(zero);
+    assert_true(commit);
+    if (i > 0) assert_ptr_equal(p[i], p[i - 1] + 8 * PAGE);
+  }
+  assert_count(&extents.alloc, 1, 2 * MIB, 0);
+  hooks->destroy(hooks, p[0], 32 * 8 * PAGE, true, 0);
+  caml_extents_end(&extents);
+  hooks->destroy(hooks, p[32], 32 * 8 * PAGE, true, 0);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+}
+
+/* Room for 2 MiB, but not for twice as much to align them */
+static void alloc_at_the_end_of_the_address_space(void** state) {
+  struct rlimit old, low;
+  size_t size = 64 * MIB;
+  char *p, *q;
+  (void)state;
+  assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+  low = old;
+  low.rlim_cur = smaps_size() + 2 * size + MIB;
+  assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+  p = get_aligned(size, PAGE);
+  q = get_aligned(size, PAGE);
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+  assert_non_null(p);
+  assert_non_null(q);
+  drop(p, size);
+  drop(q, size);
 }
 
 #define T(f) cmocka_unit_test_setup(f, setup)
@@ -276,12 +316,13 @@ int main(void) {
     T(dalloc_opts_out),
     T(dalloc_unmaps_when_closing),
     T(destroy_unmaps),
-    T(purge_forced_zeroes_and_lowers_rss),
+    T(decommit_zeroes_and_lowers_rss),
     T(purge_lazy_marks_pages_free),
     T(purges_fail_where_nothing_is_mapped),
     T(split_and_merge_are_allowed),
     T(merged_mappings_purge_as_one),
-    T(there_is_no_commit),
+    T(small_extents_share_a_mapping),
+    T(alloc_at_the_end_of_the_address_space),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests_name("extents", tests, NULL, NULL);

@@ -25,14 +25,23 @@ static FILE* open_or_die(const char* path) {
   return f;
 }
 
-size_t smaps_rss(void) {
+/* In KiB there */
+static size_t status(const char* format) {
   FILE* f = open_or_die("/proc/self/status");
   char line[256];
   size_t kib = 0;
   while (fgets(line, sizeof(line), f))
-    if (sscanf(line, "VmRSS: %zu kB", &kib) == 1) break;
+    if (sscanf(line, format, &kib) == 1) break;
   fclose(f);
   return kib * 1024;
+}
+
+size_t smaps_rss(void) {
+  return status("VmRSS: %zu kB");
+}
+
+size_t smaps_size(void) {
+  return status("VmSize: %zu kB");
 }
 
 /* Reads on to the line that starts the mapping of [address]. */
@@ -74,4 +83,32 @@ bool smaps_has_name(const void* address, const char* name) {
     && strstr(line, name) != NULL;
   fclose(f);
   return found;
+}
+
+bool smaps_has_flag(const void* address, const char* flag) {
+  FILE* f = open_or_die("/proc/self/smaps");
+  char line[512];
+  bool found = false;
+  if (find_mapping(f, address, line, sizeof(line))) {
+    while (fgets(line, sizeof(line), f)
+           && strncmp(line, "VmFlags:", strlen("VmFlags:")) != 0)
+      continue;
+    for (char* s = strtok(line, " \n"); s != NULL; s = strtok(NULL, " \n"))
+      if (strcmp(s, flag) == 0) found = true;
+  }
+  fclose(f);
+  return found;
+}
+
+size_t smaps_mappings(const void* address, size_t size) {
+  FILE* f = open_or_die("/proc/self/maps");
+  uintptr_t first, end, start = (uintptr_t)address;
+  char line[512];
+  size_t n = 0;
+  while (fgets(line, sizeof(line), f))
+    if (sscanf(line, "%lx-%lx ", &first, &end) == 2
+        && first < start + size && start < end)
+      n++;
+  fclose(f);
+  return n;
 }

@@ -21,12 +21,22 @@
 /* The resident set of the process. */
 size_t smaps_rss(void);
 
+/* The address space of the process. */
+size_t smaps_size(void);
+
 /* Is the page at [address] mapped? */
 bool smaps_is_mapped(const void* address);
 
 /* The value of field [name], such as "LazyFree:", of the mapping that holds
    [address]. */
 size_t smaps_field(const void* address, const char* name);
+
+/* Is [flag], of two letters, among the VmFlags of the mapping that holds
+   [address]? */
+bool smaps_has_flag(const void* address, const char* flag);
+
+/* How many mappings there are in the [size] bytes from [address]. */
+size_t smaps_mappings(const void* address, size_t size);
 
 /* Does smaps name the mapping that holds [address]?  [name] without the
    kernel's brackets. */

@@ -1,0 +1,329 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Which frames the kernel is told to keep huge pages out of, seen in smaps. */
+
+#define _GNU_SOURCE /* MAP_ANONYMOUS, sched_yield */
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "jemalloc_huge.h"
+#include "smaps.h"
+
+#define MIB ((size_t)1 << 20)
+#define FRAME CAML_FRAME_SIZE
+#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+
+static struct caml_huge huge;
+
+/* [size] bytes at a multiple of a frame, with a hole on either side */
+static char* get_frames(size_t size) {
+  char* p = mmap(NULL, size + 4 * FRAME, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  char* aligned = (char*)(((uintptr_t)p + 2 * FRAME) & -(uintptr_t)FRAME);
+  assert_ptr_not_equal(p, MAP_FAILED);
+  munmap(p, aligned - p);
+  munmap(aligned + size, p + 4 * FRAME - aligned);
+  return aligned;
+}
+
+static char* get(size_t size) {
+  char* p = get_frames(size);
+  caml_huge_mapped(&huge, p, size);
+  return p;
+}
+
+/* A heap that is no longer small; its first frames are left mapped. */
+static void start(enum caml_thp thp) {
+  caml_huge_init(&huge, thp);
+  get(CAML_HUGE_SMALL_HEAP);
+}
+
+static bool is_plain(const char* p) {
+  return smaps_has_flag(p, "nh");
+}
+
+static bool is_huge(const char* p) {
+  return smaps_has_flag(p, "hg");
+}
+
+static void a_small_heap_is_plain(void** state) {
+  (void)state;
+  for (enum caml_thp thp = CAML_THP_NEVER; thp <= CAML_THP_ALWAYS; thp++) {
+    caml_huge_init(&huge, thp);
+    assert_true(is_plain(get(FRAME)));
+    caml_huge_end(&huge);
+  }
+}
+
+static void a_mapping_is_as_asked_for(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_NEVER);
+  assert_true(is_plain(get(8 * FRAME)));
+  caml_huge_end(&huge);
+  start(CAML_THP_SYSTEM);
+  p = get(8 * FRAME);
+  assert_false(is_plain(p) || is_huge(p));
+  caml_huge_end(&huge);
+  start(CAML_THP_ALWAYS);
+  assert_true(is_huge(get(8 * FRAME)));
+  caml_huge_end(&huge);
+}
+
+static void a_frame_with_a_hole_is_plain(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_SYSTEM);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, 8 * FRAME);
+  /* the last page of one frame and the first of the next */
+  caml_huge_decommit(&huge, p + 4 * FRAME - PAGE, 2 * PAGE);
+  for (size_t i = 0; i < 8; i++)
+    assert_int_equal(is_plain(p + i * FRAME), i == 3 || i == 4);
+  caml_huge_end(&huge);
+}
+
+/* Nothing is there that khugepaged could fill up. */
+static void an_empty_frame_is_left(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_SYSTEM);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, 8 * FRAME);
+  caml_huge_decommit(&huge, p + FRAME, 2 * FRAME);
+  for (size_t i = 0; i < 8; i++) assert_false(is_plain(p + i * FRAME));
+  caml_huge_end(&huge);
+}
+
+static void a_full_frame_is_huge_again(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, 8 * FRAME);
+  caml_huge_decommit(&huge, p + FRAME, FRAME / 2);
+  assert_true(is_plain(p + FRAME));
+  caml_huge_commit(&huge, p + FRAME, FRAME / 2 - PAGE);
+  assert_true(is_plain(p + FRAME));
+  caml_huge_commit(&huge, p + FRAME + FRAME / 2 - PAGE, PAGE);
+  assert_true(is_huge(p + FRAME));
+  assert_int_equal(huge.borders, 0);
+  caml_huge_end(&huge);
+}
+
+/* The first frames of a heap too, once they are dense */
+static void a_small_heap_that_is_full_is_huge(void** state) {
+  char* p;
+  (void)state;
+  caml_huge_init(&huge, CAML_THP_ALWAYS);
+  p = get(2 * FRAME);
+  caml_huge_commit(&huge, p, FRAME);
+  assert_true(is_huge(p));
+  assert_true(is_plain(p + FRAME));
+  caml_huge_end(&huge);
+}
+
+static void the_system_has_a_say(void** state) {
+  (void)state;
+  for (int always = 0; always <= 1; always++) {
+    char* p;
+    start(CAML_THP_SYSTEM);
+    huge.system_always = always;
+    p = get(8 * FRAME);
+    caml_huge_commit(&huge, p, 8 * FRAME);
+    caml_huge_decommit(&huge, p, PAGE);
+    caml_huge_commit(&huge, p, PAGE);
+    assert_int_equal(is_huge(p), always);
+    assert_int_equal(is_plain(p), !always);
+    caml_huge_end(&huge);
+  }
+}
+
+static void never_is_never(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_NEVER);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, 8 * FRAME);
+  assert_true(is_plain(p));
+  caml_huge_end(&huge);
+}
+
+static void a_part_of_a_frame_is_left_alone(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get_frames(4 * FRAME);
+  caml_huge_mapped(&huge, p + PAGE, 3 * FRAME);
+  caml_huge_commit(&huge, p + PAGE, 3 * FRAME);
+  caml_huge_decommit(&huge, p + 3 * FRAME, PAGE);
+  caml_huge_decommit(&huge, p + PAGE, PAGE);
+  assert_false(is_plain(p) || is_huge(p));
+  assert_true(is_huge(p + FRAME));
+  assert_true(is_huge(p + 2 * FRAME));
+  assert_false(is_plain(p + 3 * FRAME) || is_huge(p + 3 * FRAME));
+  caml_huge_end(&huge);
+}
+
+/* A hole in every other frame: a mapping for each would be 512. */
+static void mappings_are_few(void** state) {
+  size_t n = 512;
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get(n * FRAME);
+  caml_huge_commit(&huge, p, n * FRAME);
+  for (size_t i = 1; i < n; i += 2)
+    caml_huge_decommit(&huge, p + i * FRAME, PAGE);
+  for (size_t i = 1; i < n; i += 2) assert_true(is_plain(p + i * FRAME));
+  assert_in_range(smaps_mappings(p, n * FRAME), 2, 16 + n / 64 + 1);
+  assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
+  for (size_t i = n - 1; i < n; i -= 2)
+    caml_huge_commit(&huge, p + i * FRAME, PAGE);
+  assert_in_range(smaps_mappings(p, n * FRAME), 1, 16 + n / 64 + 1);
+  assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
+  caml_huge_end(&huge);
+}
+
+#define THREADS 4
+#define FRAMES 8
+
+static char* pages_of_threads;
+
+/* The pages whose number is [data] modulo THREADS: off and on, and in the end
+   those of even threads have a hole in the frame of the thread's number. */
+static void* change_pages(void* data) {
+  char* p = pages_of_threads;
+  size_t i = (uintptr_t)data;
+  size_t pages = FRAMES * FRAME / PAGE;
+  for (int round = 0; round < 20; round++) {
+    for (size_t k = i; k < pages; k += THREADS)
+      caml_huge_decommit(&huge, p + k * PAGE, PAGE);
+    for (size_t k = i; k < pages; k += THREADS)
+      caml_huge_commit(&huge, p + k * PAGE, PAGE);
+  }
+  if (i % 2 == 0)
+    caml_huge_decommit(&huge, p + i * FRAME + i * PAGE, PAGE);
+  return NULL;
+}
+
+/* Whatever the order, a hole is plain, and a full frame is huge. */
+static void threads_agree(void** state) {
+  pthread_t threads[THREADS];
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = pages_of_threads = get(FRAMES * FRAME);
+  caml_huge_commit(&huge, p, FRAMES * FRAME);
+  for (uintptr_t i = 0; i < THREADS; i++)
+    assert_int_equal(
+      pthread_create(&threads[i], NULL, change_pages, (void*)i), 0);
+  for (int i = 0; i < THREADS; i++)
+    assert_int_equal(pthread_join(threads[i], NULL), 0);
+  for (size_t i = 0; i < FRAMES; i++) {
+    bool hole = i < THREADS && i % 2 == 0;
+    assert_int_equal(is_plain(p + i * FRAME), hole);
+    assert_int_equal(is_huge(p + i * FRAME), !hole);
+  }
+  caml_huge_end(&huge);
+}
+
+/* The lock of a thread that is not in the child */
+static void a_forked_child_goes_on(void** state) {
+  char* p;
+  int status;
+  pid_t pid;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, 8 * FRAME);
+  pthread_mutex_lock(&huge.lock);
+  pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    alarm(10);
+    caml_huge_forked(&huge);
+    caml_huge_decommit(&huge, p, PAGE);
+    _exit(is_plain(p) ? 0 : 1);
+  }
+  pthread_mutex_unlock(&huge.lock);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+  assert_true(is_huge(p));
+  caml_huge_end(&huge);
+}
+
+static void nothing_is_left(void** state) {
+  size_t before = smaps_size();
+  char* p;
+  (void)state;
+  caml_huge_init(&huge, CAML_THP_SYSTEM);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, FRAME);
+  assert_true(smaps_size() > before + 8 * FRAME);
+  munmap(p, 8 * FRAME);
+  caml_huge_end(&huge);
+  assert_int_equal(smaps_size(), before);
+}
+
+static void a_kernel_without_huge_pages_does_no_harm(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get(8 * FRAME);
+  caml_huge_commit(&huge, p, 8 * FRAME);
+  caml_huge_decommit(&huge, p, PAGE);
+  assert_true(huge.absent);
+  assert_false(is_plain(p) || is_huge(p));
+  caml_huge_end(&huge);
+}
+
+static bool kernel_has_huge_pages(void) {
+  char* p = get_frames(FRAME);
+  return madvise(p, FRAME, MADV_NOHUGEPAGE) == 0;
+}
+
+#define T(f) cmocka_unit_test(f)
+
+int main(void) {
+  static const struct CMUnitTest with[] = {
+    T(a_small_heap_is_plain),
+    T(a_mapping_is_as_asked_for),
+    T(a_frame_with_a_hole_is_plain),
+    T(an_empty_frame_is_left),
+    T(a_full_frame_is_huge_again),
+    T(a_small_heap_that_is_full_is_huge),
+    T(the_system_has_a_say),
+    T(never_is_never),
+    T(a_part_of_a_frame_is_left_alone),
+    T(mappings_are_few),
+    T(threads_agree),
+    T(a_forked_child_goes_on),
+    T(nothing_is_left),
+  };
+  static const struct CMUnitTest without[] = {
+    T(a_kernel_without_huge_pages_does_no_harm),
+    T(nothing_is_left),
+  };
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return kernel_has_huge_pages()
+    ? cmocka_run_group_tests_name("huge", with, NULL, NULL)
+    : cmocka_run_group_tests_name("huge", without, NULL, NULL);
+}
