@@ -20,7 +20,7 @@ ifeq "$(JEMALLOC)" "private"
 jemalloc_LDFLAGS = --whole-archive
 else
 jemalloc_LDFLAGS = \
-  $(addprefix --undefined=,mallocx sdallocx mallctl mallctlnametomib \
+  $(addprefix --undefined=,mallocx xallocx sdallocx nallocx mallctl mallctlnametomib \
     mallctlbymib malloc_stats_print)
 endif
 

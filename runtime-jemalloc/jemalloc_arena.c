@@ -38,6 +38,14 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
   return arena_ctl(arena, "muzzy_decay_ms", &ms, sizeof(ms)) == 0;
 }
 
+/* jemalloc's page if large sizes are rounded up to no more than that, as from
+   5.3.1, else 0. */
+static size_t page_if_exact(void) {
+  size_t page, size = sizeof(page);
+  if (je_mallctl("arenas.page", &page, &size, NULL, 0) != 0) return 0;
+  return je_nallocx(9 * page, 0) == 9 * page ? page : 0;
+}
+
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   extent_hooks_t* hooks = caml_extents_init(&arena->extents, thp);
   size_t size = sizeof(arena->index);
@@ -48,13 +56,44 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
+  arena->page = page_if_exact();
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   return NULL;
 }
 
+/* The largest of jemalloc's size classes, four to a doubling, up to [size], a
+   multiple of a page from four pages up. */
+static size_t size_class_below(size_t size) {
+  size_t doubling = (size_t)1 << (8 * sizeof(size_t) - 1);
+  while (doubling > size) doubling >>= 1;
+  return size & -(doubling / 4);
+}
+
+/* Where sizes are pages, jemalloc takes the whole of the next size class from
+   fresh address space, and leaves the rest free: up to a fifth, which no block of
+   this size can use.  So the class below is taken and grown in its place; where
+   something is in the way, once more from somewhere else. */
+static void* get_between_classes(struct caml_arena* arena, size_t size,
+                                 size_t below, int more_tries) {
+  void *block = je_mallocx(below, arena->flags), *other;
+  if (block == NULL || je_xallocx(block, size, 0, arena->flags) >= size)
+    return block;
+  other = more_tries > 0
+    ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
+  je_sdallocx(block, below, arena->flags);
+  return other;
+}
+
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
+  void* block = NULL;
   assert(size > 0);
-  return je_mallocx(size, arena->flags);
+  if (arena->page > 0 && size > 4 * arena->page
+      && size <= PTRDIFF_MAX - arena->page) {
+    size_t pages = (size + arena->page - 1) & -arena->page;
+    size_t below = size_class_below(pages);
+    if (below < pages) block = get_between_classes(arena, pages, below, 1);
+  }
+  return block != NULL ? block : je_mallocx(size, arena->flags);
 }
 
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {

@@ -28,6 +28,7 @@
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   unsigned index;              /* jemalloc's number of the arena */
+  size_t page;                 /* 0: large sizes are not rounded to it */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
 };

@@ -10,7 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-#define _GNU_SOURCE /* MAP_ANONYMOUS, MAP_FIXED_NOREPLACE, madvise */
+#define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
 #ifndef DEBUG
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
@@ -56,21 +56,10 @@ static void count_timed(struct caml_extent_count* c, bool success,
   count(c, success, bytes);
 }
 
-static void* map(void* where, size_t size, int flags) {
-  void* p = mmap(where, size, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+static void* map(size_t size) {
+  void* p = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return p == MAP_FAILED ? NULL : p;
-}
-
-/* Maps [size] bytes just there, or nothing.  A kernel before 4.17 takes
-   MAP_FIXED_NOREPLACE for a hint, so the answer is checked. */
-static void* map_at(void* where, size_t size) {
-  void* p = map(where, size, MAP_FIXED_NOREPLACE);
-  if (p != NULL && p != where) {
-    munmap(p, size);
-    p = NULL;
-  }
-  return p;
 }
 
 /* Maps [size] bytes at a multiple of [alignment], a power of two: maps more
@@ -81,7 +70,7 @@ static void* map_aligned(size_t size, size_t alignment) {
   char* p;
 
   if (size + slack < size) return NULL;
-  p = map(NULL, size + slack, 0);
+  p = map(size + slack);
   if (p == NULL) return NULL;
   before = -(uintptr_t)p & (alignment - 1);
   if (before > 0) munmap(p, before);
@@ -100,10 +89,8 @@ static void note_mapping(struct caml_extents* extents, const void* p,
 
 /* Maps as [extent_alloc] is to.  At the end of the address space there may be
    room for [size], but none to align it by more than jemalloc asks. */
-static void* map_extent(void* new_addr, size_t size, size_t alignment) {
-  void* p;
-  if (new_addr != NULL) return map_at(new_addr, size);
-  p = map_aligned(size, alignment < CAML_EXTENT_ALIGNMENT
+static void* map_extent(size_t size, size_t alignment) {
+  void* p = map_aligned(size, alignment < CAML_EXTENT_ALIGNMENT
                           ? CAML_EXTENT_ALIGNMENT : alignment);
   if (p == NULL && alignment < CAML_EXTENT_ALIGNMENT)
     p = map_aligned(size, alignment);
@@ -111,10 +98,10 @@ static void* map_extent(void* new_addr, size_t size, size_t alignment) {
 }
 
 /* A mapping of the heap's: counted, noted, named and not yet in use. */
-static void* get_mapping(struct caml_extents* extents, void* new_addr,
-                         size_t size, size_t alignment) {
+static void* get_mapping(struct caml_extents* extents, size_t size,
+                         size_t alignment) {
   size_t start = now();
-  void* p = map_extent(new_addr, size, alignment);
+  void* p = map_extent(size, alignment);
   count_timed(&extents->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
   note_mapping(extents, p, size);
@@ -130,7 +117,7 @@ static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p = NULL;
   pthread_mutex_lock(&extents->lock);
   if (extents->rest_size < size) {
-    char* rest = get_mapping(extents, NULL, CAML_FRAME_SIZE,
+    char* rest = get_mapping(extents, CAML_FRAME_SIZE,
                              (size_t)sysconf(_SC_PAGESIZE));
     if (rest != NULL) {
       caml_huge_mapped(&extents->huge, rest, CAML_FRAME_SIZE);
@@ -147,20 +134,22 @@ static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   return p;
 }
 
-/* jemalloc's own data are what it asks for in whole frames and committed. */
+/* jemalloc's own data are what it asks for in whole frames and committed.  A
+   block does not grow by a mapping of its own behind it. */
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   bool data = *commit && alignment >= CAML_FRAME_SIZE;
-  bool small = new_addr == NULL && size < CAML_FRAME_SIZE && !data
+  bool small = size < CAML_FRAME_SIZE && !data
     && alignment <= (size_t)sysconf(_SC_PAGESIZE);
   void* p = NULL;
   (void)arena_ind;
   assert((alignment & (alignment - 1)) == 0);
+  if (new_addr != NULL) return NULL;
   if (small) p = get_small_mapping(extents, size);
   if (p == NULL) {
-    p = get_mapping(extents, new_addr, size, alignment);
+    p = get_mapping(extents, size, alignment);
     if (p == NULL) return NULL;
     if (data) caml_huge_refuse(p, size);
     else caml_huge_mapped(&extents->huge, p, size);

@@ -37,7 +37,7 @@ enum mark {
 /* How many more mappings the marks may make: the heap is to stay below
    64 + 1 for each 64 MiB, with those that jemalloc asked for. */
 static size_t max_borders(const struct caml_huge* huge) {
-  return 16 + huge->mapped / ((size_t)128 << 20);
+  return 8 + huge->mapped / ((size_t)128 << 20);
 }
 
 static size_t frame_pages(void) {

@@ -118,6 +118,29 @@ static void large_blocks_waste_no_page(void** state) {
   }
 }
 
+/* Blocks of one size follow each other, a page more than a size class too. */
+static void large_blocks_waste_no_address_space(void** state) {
+  static const size_t sizes[] = { 36 << 10, MIB + 24, 9 * MIB + 24 };
+  (void)state;
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    size_t n = 128 * MIB / sizes[i];
+    char** blocks = malloc(n * sizeof(char*));
+    assert_non_null(blocks);
+    assert_int_equal(teardown(state), 0);
+    assert_int_equal(setup(state), 0);
+    for (size_t k = 0; k < n; k++) {
+      blocks[k] = caml_arena_get(&arena, sizes[i]);
+      assert_non_null(blocks[k]);
+    }
+    assert_in_range(arena_stat("pdirty") * PAGE, 0,
+                    sizes[i] > 2 * MIB ? sizes[i] : 2 * MIB);
+    for (size_t k = 0; k < n; k++)
+      caml_arena_put(&arena, blocks[k], sizes[i]);
+    assert_int_equal(arena_stat("pactive"), 0);
+    free(blocks);
+  }
+}
+
 static void pools_serve_large_blocks(void** state) {
   size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
   char** pools = get_pools(n);
@@ -412,6 +435,7 @@ int main(void) {
     T(a_pool_is_32_kib),
     T(large_blocks_of_every_size),
     T(large_blocks_waste_no_page),
+    T(large_blocks_waste_no_address_space),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),

@@ -193,11 +193,11 @@ static void mappings_are_few(void** state) {
   for (size_t i = 1; i < n; i += 2)
     caml_huge_decommit(&huge, p + i * FRAME, PAGE);
   for (size_t i = 1; i < n; i += 2) assert_true(is_plain(p + i * FRAME));
-  assert_in_range(smaps_mappings(p, n * FRAME), 2, 16 + n / 64 + 1);
+  assert_in_range(smaps_mappings(p, n * FRAME), 2, 8 + n / 64 + 1);
   assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
   for (size_t i = n - 1; i < n; i -= 2)
     caml_huge_commit(&huge, p + i * FRAME, PAGE);
-  assert_in_range(smaps_mappings(p, n * FRAME), 1, 16 + n / 64 + 1);
+  assert_in_range(smaps_mappings(p, n * FRAME), 1, 8 + n / 64 + 1);
   assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
   caml_huge_end(&huge);
 }
