@@ -122,7 +122,18 @@ void caml_heap_pool_put(void* pool) {
   put(&caml_heap.in_use.pools, pool, POOL_SIZE);
 }
 
+/* A block with a mapping of its own takes pages that are not in the arena:
+   unused ones there make room for it, if they are no more than it, so that a
+   growing array does not have those that it has left beside it. */
+static void give_way(asize_t size) {
+  size_t dirty;
+  if (knob(CAML_KNOB_dirty_decay_ms) < 0) return;
+  dirty = caml_arena_dirty(&caml_heap.arena);
+  if (dirty > 0 && dirty <= size) caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+}
+
 void* caml_heap_large_get(asize_t size) {
+  if (size >= CAML_MAPPED_BLOCK) give_way(size);
   return get(&caml_heap.in_use.large, size);
 }
 

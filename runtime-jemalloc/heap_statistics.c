@@ -106,6 +106,10 @@ static void read_hooks(const struct caml_extents* extents,
                        struct caml_heap_statistics* s) {
   CAML_EXTENT_HOOKS(READ_HOOK)
   s->address_space = caml_extents_mapped(extents);
+  s->allocated += extents->in_blocks;
+  s->active += extents->in_blocks;
+  s->mapped += extents->in_blocks;
+  s->resident += extents->in_blocks;
 }
 
 /* jemalloc's number of the moment that its statistics are of; with [refresh],

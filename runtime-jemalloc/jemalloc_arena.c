@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
+#include <unistd.h>
 #include "jemalloc.h"
 #include "jemalloc_arena.h"
 
@@ -87,7 +88,9 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
   void* block = NULL;
   assert(size > 0);
-  if (arena->page > 0 && size > 4 * arena->page
+  if (size >= CAML_MAPPED_BLOCK)
+    block = caml_extents_map_block(&arena->extents, size);
+  else if (arena->page > 0 && size > 4 * arena->page
       && size <= PTRDIFF_MAX - arena->page) {
     size_t pages = (size + arena->page - 1) & -arena->page;
     size_t below = size_class_below(pages);
@@ -98,6 +101,9 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
 
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   assert(block != NULL && size > 0);
+  if (size >= CAML_MAPPED_BLOCK
+      && caml_extents_unmap_block(&arena->extents, block))
+    return;
   je_sdallocx(block, size, arena->flags);
 }
 
@@ -110,28 +116,45 @@ bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms) {
   return caml_arena_set_dirty_decay(arena, ms) && purged;
 }
 
-/* Unused pages in the state of [pages], if pages in it decay. */
-static size_t decaying(const struct caml_arena* arena, const char* pages,
-                       const char* decay) {
+/* Unused pages in the state that [name] counts, pdirty or pmuzzy */
+static size_t unused(const struct caml_arena* arena, const char* name) {
   char path[64];
-  ssize_t ms;
-  size_t n, size = sizeof(ms);
-  snprintf(path, sizeof(path), "arena.%u.%s", arena->index, decay);
-  if (je_mallctl(path, &ms, &size, NULL, 0) != 0 || ms < 0) return 0;
-  size = sizeof(n);
-  snprintf(path, sizeof(path), "stats.arenas.%u.%s", arena->index, pages);
+  size_t n, size = sizeof(n);
+  snprintf(path, sizeof(path), "stats.arenas.%u.%s", arena->index, name);
   return je_mallctl(path, &n, &size, NULL, 0) == 0 ? n : 0;
 }
 
-bool caml_arena_decays(struct caml_arena* arena) {
+/* Is decay [name], dirty_decay_ms or muzzy_decay_ms, not never? */
+static bool decays(const struct caml_arena* arena, const char* name) {
+  char path[64];
+  ssize_t ms;
+  size_t size = sizeof(ms);
+  snprintf(path, sizeof(path), "arena.%u.%s", arena->index, name);
+  return je_mallctl(path, &ms, &size, NULL, 0) == 0 && ms >= 0;
+}
+
+static void refresh(void) {
   uint64_t epoch = 1;
-  bool decays;
-  caml_arena_statistics_lock(arena);
   je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
-  decays = decaying(arena, "pdirty", "dirty_decay_ms") > 0
-    || decaying(arena, "pmuzzy", "muzzy_decay_ms") > 0;
+}
+
+bool caml_arena_decays(struct caml_arena* arena) {
+  bool some;
+  caml_arena_statistics_lock(arena);
+  refresh();
+  some = (unused(arena, "pdirty") > 0 && decays(arena, "dirty_decay_ms"))
+    || (unused(arena, "pmuzzy") > 0 && decays(arena, "muzzy_decay_ms"));
   caml_arena_statistics_unlock(arena);
-  return decays;
+  return some;
+}
+
+size_t caml_arena_dirty(struct caml_arena* arena) {
+  size_t pages;
+  caml_arena_statistics_lock(arena);
+  refresh();
+  pages = unused(arena, "pdirty");
+  caml_arena_statistics_unlock(arena);
+  return pages * (size_t)sysconf(_SC_PAGESIZE);
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {

@@ -64,6 +64,9 @@ bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms);
    statistics, which this refreshes: some ten microseconds. */
 bool caml_arena_decays(struct caml_arena* arena);
 
+/* Bytes that are unused and dirty now: some ten microseconds. */
+size_t caml_arena_dirty(struct caml_arena* arena);
+
 /* jemalloc's statistics are of one moment, that of the last refresh: between the
    two, nobody else refreshes them.  Fork is to happen between the two also. */
 void caml_arena_statistics_lock(struct caml_arena* arena);

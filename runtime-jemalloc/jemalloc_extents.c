@@ -81,6 +81,7 @@ static void* map_aligned(size_t size, size_t alignment) {
 static void note_mapping(struct caml_extents* extents, const void* p,
                          size_t size) {
   unsigned i = atomic_fetch_add(&extents->n_mappings, 1);
+  assert(i >= CAML_MAPPED_BLOCKS);
   if (i >= CAML_EXTENTS_MAPPINGS) return;
   extents->mappings[i].start = (uintptr_t)p;
   atomic_thread_fence(memory_order_release);
@@ -97,14 +98,13 @@ static void* map_extent(size_t size, size_t alignment) {
   return p;
 }
 
-/* A mapping of the heap's: counted, noted, named and not yet in use. */
+/* A mapping of the heap's: counted, named and not yet in use. */
 static void* get_mapping(struct caml_extents* extents, size_t size,
                          size_t alignment) {
   size_t start = now();
   void* p = map_extent(size, alignment);
   count_timed(&extents->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
-  note_mapping(extents, p, size);
   /* A kernel without names for mappings answers EINVAL: no harm. */
   prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
         CAML_EXTENT_NAME);
@@ -120,6 +120,7 @@ static void* get_small_mapping(struct caml_extents* extents, size_t size) {
     char* rest = get_mapping(extents, CAML_FRAME_SIZE,
                              (size_t)sysconf(_SC_PAGESIZE));
     if (rest != NULL) {
+      note_mapping(extents, rest, CAML_FRAME_SIZE);
       caml_huge_mapped(&extents->huge, rest, CAML_FRAME_SIZE);
       extents->rest = rest;
       extents->rest_size = CAML_FRAME_SIZE;
@@ -151,6 +152,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   if (p == NULL) {
     p = get_mapping(extents, size, alignment);
     if (p == NULL) return NULL;
+    note_mapping(extents, p, size);
     if (data) caml_huge_refuse(p, size);
     else caml_huge_mapped(&extents->huge, p, size);
   }
@@ -265,11 +267,86 @@ static const extent_hooks_t extent_hooks = {
   .merge = extent_merge,
 };
 
+/* Blocks with mappings of their own */
+
+/* The note of the block at [p], or of one that the kernel kept if [p] is NULL and
+   that is large enough, or the first that is free; CAML_MAPPED_BLOCKS if there
+   is none.  The lock is held. */
+static unsigned find_block(const struct caml_extents* extents, const void* p,
+                           size_t size) {
+  unsigned i, empty = CAML_MAPPED_BLOCKS;
+  for (i = 0; i < CAML_MAPPED_BLOCKS; i++) {
+    const struct caml_heap_mapping* m = &extents->mappings[i];
+    if (p != NULL ? m->start == (uintptr_t)p && !extents->kept[i]
+                  : extents->kept[i] && m->size >= size)
+      return i;
+    if (m->size == 0 && empty == CAML_MAPPED_BLOCKS) empty = i;
+  }
+  return p == NULL ? empty : i;
+}
+
+static void* map_block(struct caml_extents* extents, unsigned i, size_t size) {
+  struct caml_heap_mapping* m = &extents->mappings[i];
+  if (extents->kept[i]) {
+    extents->kept[i] = false;
+  } else {
+    void* p = get_mapping(extents, size, CAML_EXTENT_ALIGNMENT);
+    if (p == NULL) return NULL;
+    caml_huge_advise(&extents->huge, p, size);
+    m->start = (uintptr_t)p;
+    atomic_thread_fence(memory_order_release);
+    m->size = size;
+  }
+  atomic_fetch_add(&extents->in_blocks, m->size);
+  return (void*)(uintptr_t)m->start;
+}
+
+void* caml_extents_map_block(struct caml_extents* extents, size_t size) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  void* p = NULL;
+  unsigned i;
+  assert(size >= CAML_MAPPED_BLOCK);
+  if (size > SIZE_MAX / 2) return NULL;
+  size = (size + page - 1) & -page;
+  pthread_mutex_lock(&extents->lock);
+  i = find_block(extents, NULL, size);
+  if (i < CAML_MAPPED_BLOCKS) p = map_block(extents, i, size);
+  pthread_mutex_unlock(&extents->lock);
+  return p;
+}
+
+/* The kernel does not unmap what would leave it with too many mappings: then
+   only the pages go, and the next block takes what stays. */
+static void unmap_block(struct caml_extents* extents, unsigned i) {
+  struct caml_heap_mapping* m = &extents->mappings[i];
+  void* p = (void*)(uintptr_t)m->start;
+  size_t size = m->size, start = now();
+  bool unmapped = munmap(p, size) == 0;
+  count_timed(&extents->dalloc, unmapped, size, start);
+  if (!extents->kept[i]) atomic_fetch_sub(&extents->in_blocks, size);
+  if (unmapped) {
+    m->size = m->start = 0;
+  } else {
+    madvise(p, size, MADV_DONTNEED);
+    extents->kept[i] = true;
+  }
+}
+
+bool caml_extents_unmap_block(struct caml_extents* extents, void* block) {
+  unsigned i;
+  pthread_mutex_lock(&extents->lock);
+  i = find_block(extents, block, 0);
+  if (i < CAML_MAPPED_BLOCKS) unmap_block(extents, i);
+  pthread_mutex_unlock(&extents->lock);
+  return i < CAML_MAPPED_BLOCKS;
+}
+
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp) {
   memset(extents, 0, sizeof(*extents));
   caml_huge_init(&extents->huge, thp);
   pthread_mutex_init(&extents->lock, NULL);
+  atomic_store(&extents->n_mappings, CAML_MAPPED_BLOCKS);
   extents->hooks = extent_hooks;
   return &extents->hooks;
 }
@@ -284,6 +361,8 @@ void caml_extents_close(struct caml_extents* extents, bool closing) {
 }
 
 void caml_extents_end(struct caml_extents* extents) {
+  for (unsigned i = 0; i < CAML_MAPPED_BLOCKS; i++)
+    if (extents->mappings[i].size > 0) unmap_block(extents, i);
   if (extents->rest_size > 0 && munmap(extents->rest, extents->rest_size) == 0)
     count(&extents->dalloc, true, extents->rest_size);
   caml_huge_end(&extents->huge);

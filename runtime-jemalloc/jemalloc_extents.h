@@ -59,18 +59,27 @@ struct caml_extent_count {
 
 #define CAML_EXTENT_COUNT(name, help) struct caml_extent_count name;
 
-/* How many mappings are noted down.  jemalloc's steps double, so that some 160
-   reach any address space. */
-#define CAML_EXTENTS_MAPPINGS 256
+/* A block of this size and more has a mapping of its own, which goes with it, as
+   glibc does from 32 MiB: in an extent, what was jemalloc's next step but one
+   would stay behind each array that outgrows its place.  One mapping for 64 MiB
+   is what the heap may have. */
+#define CAML_MAPPED_BLOCK ((size_t)64 << 20)
+
+/* How many mappings are noted down: of blocks, then those for jemalloc, whose
+   steps double, so that some 160 reach any address space. */
+#define CAML_MAPPED_BLOCKS 128
+#define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   struct caml_huge huge;
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
-  _Atomic unsigned n_mappings; /* that were made */
+  _Atomic unsigned n_mappings; /* noted, or to be */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
-  pthread_mutex_t lock; /* of [rest]; nothing is locked after it */
+  pthread_mutex_t lock; /* of what follows; nothing is locked after it */
+  bool kept[CAML_MAPPED_BLOCKS]; /* by the kernel; there is no block */
+  _Atomic size_t in_blocks;      /* bytes */
   char* rest;           /* of the last mapping that was made for small ones */
   size_t rest_size;
 };
@@ -81,6 +90,13 @@ struct caml_extents {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
+/* A block with a mapping of its own, [size] >= CAML_MAPPED_BLOCK bytes.  NULL
+   where there is no room for it, or for one more. */
+void* caml_extents_map_block(struct caml_extents* extents, size_t size);
+
+/* Unmaps the block.  False if it is none of those. */
+bool caml_extents_unmap_block(struct caml_extents* extents, void* block);
+
 /* In a forked child, before it uses the arena. */
 void caml_extents_forked(struct caml_extents* extents);
 
@@ -88,7 +104,8 @@ void caml_extents_forked(struct caml_extents* extents);
    that jemalloc's own data of the arena goes too. */
 void caml_extents_close(struct caml_extents* extents, bool closing);
 
-/* The arena has been destroyed: unmaps what jemalloc never got. */
+/* The arena has been destroyed: unmaps what jemalloc never got, and the blocks
+   with mappings of their own. */
 void caml_extents_end(struct caml_extents* extents);
 
 /* Bytes of address space that are mapped now.  Exact when no hook is

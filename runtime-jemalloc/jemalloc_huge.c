@@ -232,6 +232,11 @@ void caml_huge_mapped(struct caml_huge* huge, void* p, size_t size) {
   pthread_mutex_unlock(&huge->lock);
 }
 
+void caml_huge_advise(struct caml_huge* huge, void* p, size_t size) {
+  if (huge->thp == CAML_THP_NEVER) madvise(p, size, MADV_NOHUGEPAGE);
+  if (huge->thp == CAML_THP_ALWAYS) madvise(p, size, MADV_HUGEPAGE);
+}
+
 void caml_huge_refuse(void* p, size_t size) {
   madvise(p, size, MADV_NOHUGEPAGE);
 }

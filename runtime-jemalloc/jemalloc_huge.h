@@ -72,6 +72,9 @@ void caml_huge_commit(struct caml_huge* huge, void* p, size_t size);
 /* Pages are no longer used, and about to be purged. */
 void caml_huge_decommit(struct caml_huge* huge, void* p, size_t size);
 
+/* [size] bytes were mapped that are used and unmapped as a whole. */
+void caml_huge_advise(struct caml_huge* huge, void* p, size_t size);
+
 /* Some bytes of a mapping that is no part of the heap proper, but of the
    arena's own data: it is not huge. */
 void caml_huge_refuse(void* p, size_t size);

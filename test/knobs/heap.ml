@@ -1,6 +1,6 @@
 (* heap MIB: grows a heap of lists, drops it, compacts, and prints what the
-   kernel says: resident and lazily freed memory in MiB, and whether the heap's
-   mappings ask for huge pages (hg), refuse them (nh) or neither. *)
+   kernel says: resident and lazily freed memory in MiB, and whether most of the
+   full heap asks for huge pages (hg), refuses them (nh) or neither. *)
 
 let rec grow l bytes = if bytes <= 0 then l else grow (bytes :: l) (bytes - 24)
 
@@ -18,13 +18,20 @@ let sum field lines =
       if name = field then sum + kb else sum)
     with Scanf.Scan_failure _ | End_of_file | Failure _ -> sum) 0 lines
 
+(* Of the mapping with most pages *)
 let flags lines =
-  let has flag = List.exists (fun line ->
-    String.length line > 8 && String.sub line 0 8 = "VmFlags:"
-    && List.mem flag (String.split_on_char ' ' line)) lines in
-  match has "hg", has "nh" with
-  | true, false -> "hg" | false, true -> "nh"
-  | false, false -> "neither" | true, true -> "both"
+  let of_list = function
+    | hg, _ when hg -> "hg" | _, nh when nh -> "nh" | _ -> "neither" in
+  let _, _, most = List.fold_left (fun (rss, best, most) line ->
+    match Scanf.sscanf line "%[^:]: %d kB" (fun name kb -> name, kb) with
+    | "Rss", kb -> kb, best, most
+    | _ -> rss, best, most
+    | exception (Scanf.Scan_failure _ | End_of_file | Failure _) ->
+      let words = String.split_on_char ' ' line in
+      if List.hd words = "VmFlags:" && rss >= best then
+        rss, rss, of_list (List.mem "hg" words, List.mem "nh" words)
+      else rss, best, most) (0, 0, "") (List.rev lines) in
+  most
 
 let () =
   let l = ref (grow [] (int_of_string Sys.argv.(1) lsl 20)) in

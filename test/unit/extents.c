@@ -293,6 +293,62 @@ static void alloc_at_the_end_of_the_address_space(void** state) {
   drop(q, size);
 }
 
+static void a_block_goes_with_its_mapping(void** state) {
+  size_t size = CAML_MAPPED_BLOCK + 1;
+  char *p = caml_extents_map_block(&extents, size), *q;
+  (void)state;
+  assert_non_null(p);
+  assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
+  p[0] = p[size - 1] = 1;
+  assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + PAGE);
+  assert_int_equal(caml_extents_mapped(&extents), CAML_MAPPED_BLOCK + PAGE);
+  assert_false(caml_extents_unmap_block(&extents, p + PAGE));
+  assert_true(caml_extents_unmap_block(&extents, p));
+  assert_false(smaps_is_mapped(p));
+  assert_false(caml_extents_unmap_block(&extents, p));
+  assert_int_equal(extents.in_blocks, 0);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+  /* what is left at the end */
+  p = caml_extents_map_block(&extents, size);
+  q = caml_extents_map_block(&extents, 2 * size);
+  caml_extents_end(&extents);
+  assert_false(smaps_is_mapped(p));
+  assert_false(smaps_is_mapped(q));
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+}
+
+static void blocks_are_not_without_number(void** state) {
+  (void)state;
+  for (int i = 0; i < CAML_MAPPED_BLOCKS; i++)
+    assert_non_null(caml_extents_map_block(&extents, CAML_MAPPED_BLOCK));
+  assert_null(caml_extents_map_block(&extents, CAML_MAPPED_BLOCK));
+  assert_null(caml_extents_map_block(&extents, SIZE_MAX));
+  caml_extents_end(&extents);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+}
+
+/* As when vm.max_map_count is reached: the next block has it. */
+static void a_block_that_stays_mapped_is_used_again(void** state) {
+  char *p = caml_extents_map_block(&extents, 2 * CAML_MAPPED_BLOCK), *q;
+  (void)state;
+  p[0] = 1;
+  extents.mappings[0].size += 1; /* munmap takes no more than it can */
+  extents.mappings[0].start += 1;
+  assert_true(caml_extents_unmap_block(&extents, p + 1));
+  extents.mappings[0].size -= 1;
+  extents.mappings[0].start -= 1;
+  assert_true(smaps_is_mapped(p));
+  assert_int_equal(extents.dalloc.failures, 1);
+  assert_int_equal(extents.in_blocks, -1);
+  extents.in_blocks = 0;
+  q = caml_extents_map_block(&extents, CAML_MAPPED_BLOCK);
+  assert_ptr_equal(p, q);
+  assert_true(caml_extents_unmap_block(&extents, q));
+  assert_int_equal(extents.in_blocks, 0);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+  caml_extents_end(&extents);
+}
+
 #define T(f) cmocka_unit_test_setup(f, setup)
 
 int main(void) {
@@ -316,6 +372,9 @@ int main(void) {
     T(merged_mappings_purge_as_one),
     T(small_extents_share_a_mapping),
     T(alloc_at_the_end_of_the_address_space),
+    T(a_block_goes_with_its_mapping),
+    T(blocks_are_not_without_number),
+    T(a_block_that_stays_mapped_is_used_again),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests_name("extents", tests, NULL, NULL);

@@ -1,0 +1,51 @@
+(* Uses the heap in every way, and knows whether what it finds there is what it
+   put there: prints "right" and exits with 0; a corrupt heap is status 3.  Memory
+   that there is none of is Out_of_memory. *)
+
+let check b = if not b then exit 3
+
+(* Lists, arrays and strings of every size, each of one number *)
+let piece i =
+  match i mod 4 with
+  | 0 -> `List (List.init (1 + (i * 7 mod 3_000)) (fun _ -> i))
+  | 1 -> `Array (Array.make (1 + (i * 101 mod 40_000)) i)
+  | 2 -> `String (String.make (1 + (i * 997 mod 100_000)) (Char.chr (i mod 256)))
+  | _ -> `Lists (List.init (1 + (i mod 50)) (fun _ -> Array.make 200 i))
+
+let is_right i = function
+  | `List l -> List.for_all (( = ) i) l
+  | `Array a -> Array.for_all (( = ) i) a
+  | `String s -> String.for_all (( = ) (Char.chr (i mod 256))) s
+  | `Lists l -> List.for_all (Array.for_all (( = ) i)) l
+
+let work seed =
+  let n = 400 in
+  let heap = Array.init n (fun i -> piece (seed + i)) in
+  for round = 1 to 4 do
+    for i = 0 to n - 1 do
+      if (i * round) mod 3 = 0 then heap.(i) <- piece (seed + i)
+    done;
+    if round = 2 then Gc.compact ();
+    Array.iteri (fun i p -> check (is_right (seed + i) p)) heap
+  done;
+  ignore (Sys.opaque_identity (Array.make (9 * 1024 * 1024) seed))
+
+let in_child () =
+  match Unix.fork () with
+  | 0 ->
+    work 5;
+    Unix._exit 0
+  | pid ->
+    (match Unix.waitpid [] pid with
+     | _, (WEXITED 3 | WSIGNALED _ | WSTOPPED _) -> exit 3
+     | _, WEXITED _ -> ())
+
+let () =
+  work 1;
+  in_child ();
+  Unix.sleepf 0.25;
+  List.init 2 (fun i -> Domain.spawn (fun () -> work (i * 100)))
+  |> List.iter Domain.join;
+  Gc.compact ();
+  work 3;
+  print_endline "right"

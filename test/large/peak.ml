@@ -1,0 +1,47 @@
+(* peak doubling|feed|return MIB: prints the peak of the resident set and of the
+   address space, in MiB, of a program that
+   doubling: grows an array from nothing to so many MiB, doubling it;
+   feed: lets go of so many MiB of small blocks, then takes them as large ones;
+   return: the other way round. *)
+
+let status name =
+  let ic = open_in "/proc/self/status" in
+  let rec find () =
+    let line = input_line ic in
+    match String.index_opt line ':' with
+    | Some i when String.sub line 0 i = name ->
+      Scanf.sscanf (String.sub line (i + 1) (String.length line - i - 1))
+        " %d kB" (fun kib -> kib / 1024)
+    | _ -> find () in
+  let value = find () in
+  close_in ic;
+  value
+
+let rec doubled a words =
+  if Array.length a >= words then a else doubled (Array.append a a) words
+
+let small mib = List.init (mib * 43_690) Fun.id
+
+(* 1,000 to 130,000 words *)
+let large mib =
+  let rec take words l =
+    if words <= 0 then l else
+      let n = 1_000 + (words * 7919 mod 129_000) in
+      take (words - n) (Array.make n 0 :: l) in
+  take (mib * 131_072) []
+
+let () =
+  let mib = int_of_string Sys.argv.(2) in
+  (match Sys.argv.(1) with
+   | "doubling" ->
+     ignore (Sys.opaque_identity (doubled [| 0 |] (mib * 131_072)))
+   | "feed" ->
+     ignore (Sys.opaque_identity (small mib));
+     Gc.full_major ();
+     ignore (Sys.opaque_identity (large mib))
+   | "return" ->
+     ignore (Sys.opaque_identity (large mib));
+     Gc.full_major ();
+     ignore (Sys.opaque_identity (small mib))
+   | mode -> failwith mode);
+  Printf.printf "%d %d\n" (status "VmHWM") (status "VmPeak")
