@@ -18,6 +18,12 @@ runtime_BUILT_HEADERS += runtime/jemalloc.h
 # C++ operators, for one, stay out.
 ifeq "$(JEMALLOC)" "private"
 jemalloc_LDFLAGS = --whole-archive
+
+# jemalloc starts when the runtime first calls it, and not before main: it does
+# not bear a second attempt after one that failed.
+OBJCOPY ?= objcopy
+jemalloc_without_constructor = && $(OBJCOPY) --remove-section=.init_array \
+  --remove-section=.rel.init_array --remove-section=.rela.init_array
 else
 jemalloc_LDFLAGS = \
   $(addprefix --undefined=,mallocx xallocx sdallocx nallocx mallctl mallctlnametomib \
@@ -56,7 +62,9 @@ runtime/jemalloc.h: $(call find_jemalloc,header)
 runtime/jemalloc.$(O): $(call find_jemalloc,archive)
 runtime/jemalloc_pic.$(O): $(call find_jemalloc,archive_pic)
 runtime/jemalloc.$(O) runtime/jemalloc_pic.$(O):
-	$(V_GEN)$(PACKLD)$@ $(jemalloc_LDFLAGS) $<
+	$(V_GEN)$(PACKLD)$@ $(jemalloc_LDFLAGS) $< \
+	  $(if $(jemalloc_without_constructor),$(jemalloc_without_constructor) $@)
+runtime/jemalloc.$(O) runtime/jemalloc_pic.$(O): runtime/heap_memory.mk
 
 $(addprefix runtime/,$(addsuffix .$(A),libcamlrun libcamlrund libcamlruni \
     libcamlrun_non_shared libasmrun libasmrund libasmruni)): \
