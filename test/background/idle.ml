@@ -22,6 +22,31 @@ let wait pid =
   let _, status = Unix.waitpid [] pid in
   assert (status = Unix.WEXITED 0)
 
+let rss () =
+  let ic = open_in "/proc/self/statm" in
+  let pages = Scanf.sscanf (input_line ic) "%d %d" (fun _ rss -> rss) in
+  close_in ic;
+  pages / 256
+
+(* Peaks at 1 GiB of lists, of which one in twenty stays, here and there; then
+   replaces those and makes garbage beside, with no call to the GC.  Each second,
+   in MiB: what the heap holds, and RSS. *)
+let busy seconds =
+  let list i = List.init 2_000 (fun j -> i + j) in
+  let n = 1024 * 1024 / 47 in
+  let lists = Array.init n list in
+  for i = 0 to n - 1 do if i mod 20 > 0 then lists.(i) <- [] done;
+  let start = Unix.gettimeofday () in
+  for second = 1 to seconds do
+    while Unix.gettimeofday () < start +. float second do
+      for _ = 1 to 100 do
+        let i = Random.int (n / 20) * 20 in
+        lists.(i) <- list i
+      done
+    done;
+    Printf.printf "%d %d\n%!" ((Gc.quick_stat ()).heap_words / 131_072) (rss ())
+  done
+
 let () = match Sys.argv.(1) with
   | "idle" -> let_go_of 256; idle ()
   | "nothing" -> idle ()
@@ -45,11 +70,6 @@ let () = match Sys.argv.(1) with
     done;
     print_endline "forked"
   | "compact" ->
-    let rss () =
-      let ic = open_in "/proc/self/statm" in
-      let pages = Scanf.sscanf (input_line ic) "%d %d" (fun _ rss -> rss) in
-      close_in ic;
-      pages / 256 in
     for i = 1 to 100 do
       let_go_of 64;
       (* about when the thread looks again *)
@@ -59,6 +79,7 @@ let () = match Sys.argv.(1) with
       let after = rss () in
       if after > 16 then Printf.printf "%d: %d -> %d MiB\n" i before after
     done
+  | "busy" -> busy 8
   | "exit" -> let_go_of 64; at_exit (fun () -> let_go_of 64)
   | "domains" ->
     List.init 2 (fun _ -> Domain.spawn (fun () ->
