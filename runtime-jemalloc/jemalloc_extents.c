@@ -111,8 +111,8 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
-/* jemalloc asks for less than a frame when it could not have more, and would
-   ask so for each pool: a frame is mapped for many. */
+/* jemalloc asks for a pool when it could not have more, and would ask so for
+   each: a frame is mapped for many. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p = NULL;
   pthread_mutex_lock(&extents->lock);
@@ -142,7 +142,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   bool data = *commit && alignment >= CAML_FRAME_SIZE;
-  bool small = size < CAML_FRAME_SIZE && !data
+  bool small = size <= CAML_FRAME_SIZE / 4 && !data
     && alignment <= (size_t)sysconf(_SC_PAGESIZE);
   void* p = NULL;
   (void)arena_ind;
