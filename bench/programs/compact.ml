@@ -1,4 +1,5 @@
-(* compact MIB: grows a heap to MIB, drops half of it, compacts, and grows again.
+(* compact MIB [records]: grows a heap to MIB of small blocks, or of records with
+   strings, drops half of it, compacts, and grows again.
    Prints the seconds of the compaction and of the growth after it, page faults,
    the resident set after the compaction in MiB, and the seconds of the compaction
    alone. *)
@@ -9,7 +10,14 @@ let stat_field file n =
   close_in ic;
   int_of_string (List.nth (String.split_on_char ' ' line) n)
 
-let grow bytes = List.init (bytes / 40) (fun i -> Some i)
+let numbers bytes = List.init (bytes / 40) (fun i -> Some (Obj.repr i))
+
+(* 8 to 200 bytes, 147 with all that holds them *)
+let records bytes =
+  List.init (bytes / 147) (fun i ->
+    Some (Obj.repr (i, String.make (8 + (i * 7919 mod 193)) 'x')))
+
+let grow = if Array.length Sys.argv > 2 then records else numbers
 
 let timed f =
   let t = Unix.gettimeofday () in
