@@ -47,6 +47,17 @@ check() {
   fi
 }
 
+# Why the setting $1 of the machine cannot be changed, as root on a machine that is
+# for tests; nothing if it can.
+machine_says_no() {
+  if test -z "$CHECK_MACHINE"; then
+    echo "changes the machine's settings: run make check CHECK_MACHINE=yes as root"
+  elif ! (sed 's/.*\[\(.*\)\].*/\1/' "$1" > "$tmp/setting" &&
+            cat "$tmp/setting" > "$1") 2> /dev/null; then
+    echo "$1 cannot be written"
+  fi
+}
+
 # The value of configure's output variable $1
 configured() {
   echo "@$1@" | (cd "$builddir" && ./config.status --file=- 2>/dev/null)
