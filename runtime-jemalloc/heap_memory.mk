@@ -10,7 +10,8 @@ else
 heap_memory_C_SOURCES = \
   heap_memory_jemalloc heap_control heap_knobs heap_limit heap_map \
   heap_statistics heap_tweaks \
-  jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge
+  jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
+  jemalloc_pools
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h
 

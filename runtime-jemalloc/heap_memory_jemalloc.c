@@ -10,15 +10,14 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* The memory of the heap, from one jemalloc arena.  Nothing is cached here:
-   what is put back is jemalloc's at once, so that its decay sees all of it
-   and a freed pool can serve a large block and the other way round. */
+/* The memory of the heap, from one jemalloc arena. */
 
 #define CAML_INTERNALS
 
 #include <assert.h> /* sizeclasses.h of 5.5 needs it, and limits.h */
 #include <limits.h>
 #include <stdlib.h>
+#include "caml/domain.h"
 #include "caml/heap_memory.h"
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
@@ -26,7 +25,7 @@
 #include "heap_jemalloc.h"
 #include "heap_map.h"
 
-#define POOL_SIZE Bsize_wsize(POOL_WSIZE)
+_Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
 
 struct caml_heap caml_heap;
 
@@ -59,11 +58,11 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
 static void prefork(void) {
   pthread_mutex_lock(&caml_heap.limit_lock);
   caml_background_hold(&caml_heap.background);
-  caml_arena_statistics_lock(&caml_heap.arena);
+  caml_arena_prefork(&caml_heap.arena);
 }
 
 static void postfork_parent(void) {
-  caml_arena_statistics_unlock(&caml_heap.arena);
+  caml_arena_postfork(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   pthread_mutex_unlock(&caml_heap.limit_lock);
 }
@@ -102,24 +101,21 @@ void caml_heap_memory_shutdown(void) {
   caml_arena_destroy(&caml_heap.arena);
 }
 
-static void* get(_Atomic size_t* in_use, size_t size) {
-  void* block = caml_arena_get(&caml_heap.arena, size);
-  if (block != NULL) atomic_fetch_add(in_use, size);
-  return block;
-}
-
-static void put(_Atomic size_t* in_use, void* block, size_t size) {
-  caml_arena_put(&caml_heap.arena, block, size);
-  atomic_fetch_sub(in_use, size);
-  caml_background_freed(&caml_heap.background);
+/* The domain's, if the thread has one */
+static unsigned shard(void) {
+  return Caml_state_opt == NULL ? 0 : (unsigned)Caml_state_opt->id;
 }
 
 void* caml_heap_pool_get(void) {
-  return get(&caml_heap.in_use.pools, POOL_SIZE);
+  void* pool = caml_arena_get_pool(&caml_heap.arena, shard());
+  if (pool != NULL) atomic_fetch_add(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  return pool;
 }
 
 void caml_heap_pool_put(void* pool) {
-  put(&caml_heap.in_use.pools, pool, POOL_SIZE);
+  caml_arena_put_pool(&caml_heap.arena, pool);
+  atomic_fetch_sub(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  caml_background_freed(&caml_heap.background);
 }
 
 /* A block with a mapping of its own takes pages that are not in the arena:
@@ -133,12 +129,17 @@ static void give_way(asize_t size) {
 }
 
 void* caml_heap_large_get(asize_t size) {
+  void* block;
   if (size >= CAML_MAPPED_BLOCK) give_way(size);
-  return get(&caml_heap.in_use.large, size);
+  block = caml_arena_get(&caml_heap.arena, size);
+  if (block != NULL) atomic_fetch_add(&caml_heap.in_use.large, size);
+  return block;
 }
 
 void caml_heap_large_put(void* block, asize_t size) {
-  put(&caml_heap.in_use.large, block, size);
+  caml_arena_put(&caml_heap.arena, block, size);
+  atomic_fetch_sub(&caml_heap.in_use.large, size);
+  caml_background_freed(&caml_heap.background);
 }
 
 bool caml_heap_give_back(enum caml_compact_purge how) {

@@ -96,6 +96,20 @@ static void read_jemalloc(struct reader* r, struct caml_heap_statistics* s) {
   s->muzzy_purged = get_uint64(r, "muzzy_purged") * page;
 }
 
+/* Free pools of runs, which jemalloc takes for allocated */
+static void read_free_pools(struct caml_pools* pools,
+                            struct caml_heap_statistics* s) {
+  struct caml_free_pools some = caml_pools_free(pools);
+  size_t all = some.dirty + some.muzzy + some.retained;
+  s->allocated -= all;
+  s->active -= all;
+  s->dirty += some.dirty;
+  s->muzzy += some.muzzy;
+  s->retained += some.retained;
+  s->mapped -= some.retained;
+  s->resident -= some.retained;
+}
+
 #define READ_HOOK(name, help)                                                 \
   s->name##_calls = atomic_load(&extents->name.calls);                        \
   s->name##_bytes = atomic_load(&extents->name.bytes);                        \
@@ -106,6 +120,7 @@ static void read_hooks(const struct caml_extents* extents,
                        struct caml_heap_statistics* s) {
   CAML_EXTENT_HOOKS(READ_HOOK)
   s->address_space = caml_extents_mapped(extents);
+  /* a block with a mapping of its own is in no arena */
   s->allocated += extents->in_blocks;
   s->active += extents->in_blocks;
   s->mapped += extents->in_blocks;
@@ -134,6 +149,7 @@ bool caml_heap_statistics_read(struct caml_arena* arena,
     s->pools = atomic_load(&in_use->pools);
     s->large_blocks = atomic_load(&in_use->large);
     read_jemalloc(&r, s);
+    read_free_pools(&arena->pools, s);
     read_hooks(&arena->extents, s);
     if (epoch(&r, false) == moment) break;
   }

@@ -32,11 +32,15 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
 }
 
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
-  return arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) == 0;
+  if (arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) != 0) return false;
+  caml_pools_set_dirty_decay(&arena->pools, ms);
+  return true;
 }
 
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
-  return arena_ctl(arena, "muzzy_decay_ms", &ms, sizeof(ms)) == 0;
+  if (arena_ctl(arena, "muzzy_decay_ms", &ms, sizeof(ms)) != 0) return false;
+  caml_pools_set_muzzy_decay(&arena->pools, ms);
+  return true;
 }
 
 /* jemalloc's page if large sizes are rounded up to no more than that, as from
@@ -59,6 +63,8 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   pthread_mutex_init(&arena->statistics, NULL);
   arena->page = page_if_exact();
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
+  caml_pools_init(&arena->pools, &arena->extents,
+                  arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
   return NULL;
 }
 
@@ -107,7 +113,23 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
+/* Pages larger than pools are jemalloc's to share. */
+static bool has_runs(void) {
+  return (size_t)sysconf(_SC_PAGESIZE) <= CAML_POOL_SIZE;
+}
+
+void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
+  void* pool = has_runs() ? caml_pools_get(&arena->pools, shard) : NULL;
+  return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);
+}
+
+void caml_arena_put_pool(struct caml_arena* arena, void* pool) {
+  if (!caml_pools_put(&arena->pools, pool))
+    je_sdallocx(pool, CAML_POOL_SIZE, arena->flags);
+}
+
 bool caml_arena_purge(struct caml_arena* arena) {
+  caml_pools_purge(&arena->pools);
   return arena_ctl(arena, "purge", NULL, 0) == 0;
 }
 
@@ -140,6 +162,7 @@ static void refresh(void) {
 
 bool caml_arena_decays(struct caml_arena* arena) {
   bool some;
+  if (caml_pools_decays(&arena->pools)) return true;
   caml_arena_statistics_lock(arena);
   refresh();
   some = (unused(arena, "pdirty") > 0 && decays(arena, "dirty_decay_ms"))
@@ -154,7 +177,8 @@ size_t caml_arena_dirty(struct caml_arena* arena) {
   refresh();
   pages = unused(arena, "pdirty");
   caml_arena_statistics_unlock(arena);
-  return pages * (size_t)sysconf(_SC_PAGESIZE);
+  return pages * (size_t)sysconf(_SC_PAGESIZE)
+    + caml_pools_free(&arena->pools).dirty;
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {
@@ -165,12 +189,24 @@ void caml_arena_statistics_unlock(struct caml_arena* arena) {
   pthread_mutex_unlock(&arena->statistics);
 }
 
+void caml_arena_prefork(struct caml_arena* arena) {
+  caml_arena_statistics_lock(arena);
+  caml_pools_lock(&arena->pools);
+}
+
+void caml_arena_postfork(struct caml_arena* arena) {
+  caml_pools_unlock(&arena->pools);
+  caml_arena_statistics_unlock(arena);
+}
+
 void caml_arena_forked(struct caml_arena* arena) {
+  caml_pools_forked(&arena->pools);
   pthread_mutex_init(&arena->statistics, NULL);
   caml_extents_forked(&arena->extents);
 }
 
 bool caml_arena_decay(struct caml_arena* arena) {
+  caml_pools_decay(&arena->pools);
   return arena_ctl(arena, "decay", NULL, 0) == 0;
 }
 
@@ -178,10 +214,12 @@ bool caml_arena_destroy(struct caml_arena* arena) {
   bool done;
   caml_extents_close(&arena->extents, true);
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
-  if (done)
+  if (done) {
+    caml_pools_end(&arena->pools);
     caml_extents_end(&arena->extents);
-  else
+  } else {
     caml_extents_close(&arena->extents, false);
+  }
   return done;
 }
 

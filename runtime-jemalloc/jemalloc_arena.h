@@ -24,16 +24,18 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "jemalloc_extents.h"
+#include "jemalloc_pools.h"
 
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
+  struct caml_pools pools;
   unsigned index;              /* jemalloc's number of the arena */
   size_t page;                 /* 0: large sizes are not rounded to it */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
 };
 
-/* Makes [arena] ready.  Returns NULL, or what failed in words that are not to
+/* Makes [arena], which is zeroed, ready.  Returns NULL, or what failed in words that are not to
    be freed; then there is nothing to destroy.  [arena] must not move
    afterwards: jemalloc keeps the address of its hooks. */
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
@@ -47,6 +49,11 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
 /* [size] > 0 bytes, uninitialised, aligned to 16 bytes, or to a page from
    four pages up.  NULL when there is no memory. */
 void* caml_arena_get(struct caml_arena* arena, size_t size);
+
+/* A pool of [CAML_POOL_SIZE] bytes, uninitialised and aligned to a page; NULL
+   when there is no memory.  [shard]: any number, another for each domain. */
+void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard);
+void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 
 /* Takes back what [caml_arena_get] returned for this very [size]. */
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
@@ -68,11 +75,13 @@ bool caml_arena_decays(struct caml_arena* arena);
 size_t caml_arena_dirty(struct caml_arena* arena);
 
 /* jemalloc's statistics are of one moment, that of the last refresh: between the
-   two, nobody else refreshes them.  Fork is to happen between the two also. */
+   two, nobody else refreshes them. */
 void caml_arena_statistics_lock(struct caml_arena* arena);
 void caml_arena_statistics_unlock(struct caml_arena* arena);
 
-/* In a child that was forked between the two, instead of the second. */
+/* Before and after a fork; in the child the third instead of the second. */
+void caml_arena_prefork(struct caml_arena* arena);
+void caml_arena_postfork(struct caml_arena* arena);
 void caml_arena_forked(struct caml_arena* arena);
 
 /* Purges the pages whose time has come.  False if jemalloc refused. */

@@ -181,22 +181,43 @@ static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
   count_timed(&extents_of(hooks)->destroy, unmapped, size, start);
 }
 
-/* What is mapped stays accessible: pages come when they are touched. */
-static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
-                          size_t offset, size_t length, unsigned arena_ind) {
-  (void)size;
-  (void)arena_ind;
-  caml_huge_commit(&extents_of(hooks)->huge, (char*)addr + offset, length);
-  count(&extents_of(hooks)->commit, true, length);
-  return false;
-}
-
 static bool advise(struct caml_extent_count* c, void* p, size_t length,
                    int advice) {
   size_t start = now();
   bool done = madvise(p, length, advice) == 0;
   count_timed(c, done, length, start);
   return done;
+}
+
+void caml_extents_commit(struct caml_extents* extents, void* p, size_t size) {
+  caml_huge_commit(&extents->huge, p, size);
+  count(&extents->commit, true, size);
+}
+
+void caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
+  caml_huge_decommit(&extents->huge, p, size);
+  advise(&extents->decommit, p, size, MADV_DONTNEED);
+}
+
+void caml_extents_purge_lazily(struct caml_extents* extents, void* p,
+                               size_t size) {
+  advise(&extents->purge_lazy, p, size, MADV_FREE);
+}
+
+/* What is mapped stays accessible: pages come when they are touched. */
+static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
+                          size_t offset, size_t length, unsigned arena_ind) {
+  struct caml_extents* extents = extents_of(hooks);
+  char* p = (char*)addr + offset;
+  (void)size;
+  (void)arena_ind;
+  /* what is as large and as aligned as a run of pools is one: not used yet */
+  if (length == CAML_RUN_SIZE && (uintptr_t)p % CAML_RUN_SIZE == 0)
+    caml_huge_count(&extents->huge, p, length, true);
+  else
+    caml_huge_commit(&extents->huge, p, length);
+  count(&extents->commit, true, length);
+  return false;
 }
 
 /* jemalloc takes decommitted pages for zeroed: MADV_DONTNEED promises that for

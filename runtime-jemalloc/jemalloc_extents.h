@@ -34,6 +34,11 @@
 /* Every mapping starts at a multiple of this, if there is room. */
 #define CAML_EXTENT_ALIGNMENT CAML_FRAME_SIZE
 
+/* OCaml's pools, and how many of them are one extent: see jemalloc_pools.h */
+#define CAML_POOL_SIZE ((size_t)32 << 10)
+#define CAML_RUN_POOLS 16
+#define CAML_RUN_SIZE (CAML_RUN_POOLS * CAML_POOL_SIZE)
+
 /* The name of the mappings in /proc/PID/smaps, where the kernel has names. */
 #define CAML_EXTENT_NAME "OCaml major heap"
 
@@ -89,6 +94,13 @@ struct caml_extents {
    long as [extents], which must not move. */
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
+
+/* What the hooks of these names do, for pages that jemalloc takes for committed.
+   What the kernel refuses is only counted. */
+void caml_extents_commit(struct caml_extents* extents, void* p, size_t size);
+void caml_extents_decommit(struct caml_extents* extents, void* p, size_t size);
+void caml_extents_purge_lazily(struct caml_extents* extents, void* p,
+                               size_t size);
 
 /* A block with a mapping of its own, [size] >= CAML_MAPPED_BLOCK bytes.  NULL
    where there is no room for it, or for one more. */

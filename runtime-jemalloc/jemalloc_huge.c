@@ -145,16 +145,6 @@ static bool system_is_always(struct caml_huge* huge) {
   return huge->system_always;
 }
 
-/* There is no way back to AS_MAPPED, so what the system's setting makes huge of
-   itself is asked for here, and nothing else if the setting decides. */
-static void make_huge(struct caml_huge* huge, uintptr_t first, uintptr_t end) {
-  if (huge->thp == CAML_THP_NEVER
-      || (huge->thp == CAML_THP_SYSTEM && !system_is_always(huge)))
-    return;
-  if (!too_many_borders(huge, first, end, HUGE))
-    advise(huge, first, end, HUGE);
-}
-
 static bool is_to_be(struct caml_huge* huge, uintptr_t n, enum mark mark) {
   enum mark old = mark_of(huge, n);
   size_t pages;
@@ -162,6 +152,20 @@ static bool is_to_be(struct caml_huge* huge, uintptr_t n, enum mark mark) {
   pages = atomic_load(find_frame(huge, n)) & PAGES;
   return mark == PLAIN ? pages > 0 && pages < frame_pages()
                        : pages == frame_pages();
+}
+
+/* There is no way back to AS_MAPPED, so what the system's setting makes huge of
+   itself is asked for here, and nothing else if the setting decides.  With
+   [first] to before [end] go full neighbours for which there were too many
+   borders. */
+static void make_huge(struct caml_huge* huge, uintptr_t first, uintptr_t end) {
+  if (huge->thp == CAML_THP_NEVER
+      || (huge->thp == CAML_THP_SYSTEM && !system_is_always(huge)))
+    return;
+  while (is_to_be(huge, first - 1, HUGE)) first--;
+  while (is_to_be(huge, end, HUGE)) end++;
+  if (!too_many_borders(huge, first, end, HUGE))
+    advise(huge, first, end, HUGE);
 }
 
 /* Marks those frames, from [first] to before [end], that are to be, a run of
@@ -207,6 +211,11 @@ static void change_pages(struct caml_huge* huge, void* p, size_t size,
 
 void caml_huge_commit(struct caml_huge* huge, void* p, size_t size) {
   change_pages(huge, p, size, 1, HUGE);
+}
+
+void caml_huge_count(struct caml_huge* huge, void* p, size_t size,
+                     bool committed) {
+  count_pages(huge, (uintptr_t)p, size, committed ? 1 : -1, HUGE);
 }
 
 void caml_huge_decommit(struct caml_huge* huge, void* p, size_t size) {

@@ -72,6 +72,11 @@ void caml_huge_commit(struct caml_huge* huge, void* p, size_t size);
 /* Pages are no longer used, and about to be purged. */
 void caml_huge_decommit(struct caml_huge* huge, void* p, size_t size);
 
+/* Counts pages as committed, or no longer, of which none was touched: no frame
+   is marked for them. */
+void caml_huge_count(struct caml_huge* huge, void* p, size_t size,
+                     bool committed);
+
 /* [size] bytes were mapped that are used and unmapped as a whole. */
 void caml_huge_advise(struct caml_huge* huge, void* p, size_t size);
 

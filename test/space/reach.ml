@@ -1,5 +1,5 @@
 (* reach small|mixed|large: grows a heap until it can no more, printing "LIVE
-   VIRTUAL" every 16 MiB: live data, and what of the address space was taken since
+   VIRTUAL" every 2 MiB: live data, and what of the address space was taken since
    the start.  Then, if there is a chance: "Out_of_memory", lets go of the heap,
    and grows it to half as much: "again". *)
 
@@ -35,7 +35,7 @@ let grow kind most =
   while !grown < most do
     heap.(!grown) <- piece kind !grown;
     incr grown;
-    if !grown mod 16 = 0 then
+    if !grown mod 2 = 0 then
       Printf.printf "%d %d\n%!" !grown ((virtual_kib () - start) / 1024)
   done
 

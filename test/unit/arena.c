@@ -234,7 +234,7 @@ static void counters_add_up(void** state) {
 }
 
 static void destroy_unmaps_everything(void** state) {
-  struct caml_arena a;
+  static struct caml_arena a; /* zeroed */
   char *pool, *large;
   (void)state;
   assert_null(caml_arena_create(&a, CAML_THP_SYSTEM));

@@ -134,6 +134,9 @@ static void a_small_heap_that_is_full_is_huge(void** state) {
   (void)state;
   caml_huge_init(&huge, CAML_THP_ALWAYS);
   p = get(2 * FRAME);
+  caml_huge_count(&huge, p, FRAME, true);
+  assert_true(is_plain(p));
+  caml_huge_count(&huge, p, FRAME, false);
   caml_huge_commit(&huge, p, FRAME);
   assert_true(is_huge(p));
   assert_true(is_plain(p + FRAME));
@@ -199,6 +202,23 @@ static void mappings_are_few(void** state) {
     caml_huge_commit(&huge, p + i * FRAME, PAGE);
   assert_in_range(smaps_mappings(p, n * FRAME), 1, 8 + n / 64 + 1);
   assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
+  caml_huge_end(&huge);
+}
+
+/* Full frames that were too many borders at first are huge with the last. */
+static void what_was_too_much_follows(void** state) {
+  size_t n = 256;
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get(n * FRAME);
+  caml_huge_commit(&huge, p, n * FRAME);
+  for (size_t i = 0; i < n; i++) caml_huge_decommit(&huge, p + i * FRAME, PAGE);
+  for (size_t i = 0; i < n; i += 2) caml_huge_commit(&huge, p + i * FRAME, PAGE);
+  assert_true(is_plain(p + (n - 2) * FRAME));
+  for (size_t i = 1; i < n; i += 2) caml_huge_commit(&huge, p + i * FRAME, PAGE);
+  for (size_t i = 0; i < n; i++) assert_true(is_huge(p + i * FRAME));
+  assert_int_equal(huge.borders, 0);
   caml_huge_end(&huge);
 }
 
@@ -314,6 +334,7 @@ int main(void) {
     T(never_is_never),
     T(a_part_of_a_frame_is_left_alone),
     T(mappings_are_few),
+    T(what_was_too_much_follows),
     T(threads_agree),
     T(a_forked_child_goes_on),
     T(nothing_is_left),

@@ -1,0 +1,379 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#define _GNU_SOURCE /* MAP_ANONYMOUS */
+#ifndef DEBUG
+#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
+#endif
+#include <assert.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+#include "jemalloc_pools.h"
+
+/* A bit for each pool */
+typedef uint16_t pool_bits;
+_Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
+
+/* A free pool is dirty, muzzy or, if neither, has no
+   pages.  Old is what was so when ages were last looked at. */
+struct caml_run {
+  pool_bits used, dirty, muzzy, old_dirty, old_muzzy;
+  uint16_t shard;
+  char* start; /* NULL: no run */
+  struct caml_run *next, *previous; /* among those with free pools */
+};
+
+#define FULL UINT16_MAX
+#define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
+
+/* How often puts look at ages, where no thread does */
+#define PUTS 64
+
+static uint64_t now_ms(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+/* Of some */
+static unsigned first_bit(unsigned bits) {
+  assert(bits != 0);
+  return (unsigned)__builtin_ctz(bits);
+}
+
+/* The run that [p] would lie in, if any lies there */
+static struct caml_run* find_run(struct caml_pools* pools, const void* p) {
+  uintptr_t n = (uintptr_t)p / CAML_RUN_SIZE;
+  struct caml_run* leaf;
+  if (n / CAML_RUNS_LEAF >= CAML_RUNS_ROOT) return NULL;
+  leaf = atomic_load(&pools->leaves[n / CAML_RUNS_LEAF]);
+  return leaf == NULL ? NULL : &leaf[n % CAML_RUNS_LEAF];
+}
+
+static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
+  size_t i = (uintptr_t)p / CAML_RUN_SIZE / CAML_RUNS_LEAF;
+  struct caml_run *leaf, *none = NULL;
+  if (i >= CAML_RUNS_ROOT) return NULL;
+  if (atomic_load(&pools->leaves[i]) == NULL) {
+    leaf = mmap(NULL, LEAF_SIZE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (leaf == MAP_FAILED) return NULL;
+    if (!atomic_compare_exchange_strong(&pools->leaves[i], &none, leaf))
+      munmap(leaf, LEAF_SIZE); /* another shard was quicker */
+  }
+  return find_run(pools, p);
+}
+
+static void link_run(struct caml_pool_shard* shard, struct caml_run* run) {
+  run->previous = NULL;
+  run->next = shard->partial;
+  if (run->next != NULL) run->next->previous = run;
+  shard->partial = run;
+}
+
+static void unlink_run(struct caml_pool_shard* shard, struct caml_run* run) {
+  if (run->next != NULL) run->next->previous = run->previous;
+  if (run->previous != NULL) run->previous->next = run->next;
+  else shard->partial = run->next;
+}
+
+/* A run without pages, from jemalloc, which takes it for committed. */
+static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
+  char* p = je_mallocx(CAML_RUN_SIZE, pools->flags);
+  struct caml_run* run;
+  if (p == NULL) return NULL;
+  run = make_run(pools, p);
+  if (run == NULL) {
+    je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
+    return NULL;
+  }
+  memset(run, 0, sizeof(*run));
+  run->start = p;
+  run->shard = (uint16_t)shard;
+  caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
+  return run;
+}
+
+/* What jemalloc takes for committed, and what is. */
+static void put_run(struct caml_pools* pools, struct caml_run* run) {
+  void* p = run->start;
+  assert(run->used == 0);
+  for (unsigned i = 0; i < CAML_RUN_POOLS; i++)
+    if (!((run->dirty | run->muzzy) >> i & 1))
+      caml_huge_count(&pools->extents->huge, run->start + i * CAML_POOL_SIZE,
+                      CAML_POOL_SIZE, true);
+  run->start = NULL;
+  je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
+}
+
+/* Takes the first free pool of [run]: one that is dirty if there is one. */
+static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
+                       struct caml_run* run) {
+  unsigned i = first_bit(run->dirty ? run->dirty
+                         : run->muzzy ? run->muzzy : FULL & ~run->used);
+  pool_bits bit = (pool_bits)(1u << i);
+  void* pool = run->start + i * CAML_POOL_SIZE;
+  assert(!(run->used & bit));
+  if (!((run->dirty | run->muzzy) & bit))
+    caml_extents_commit(pools->extents, pool, CAML_POOL_SIZE);
+  run->used |= bit;
+  run->dirty &= ~bit;
+  run->muzzy &= ~bit;
+  run->old_dirty &= ~bit;
+  run->old_muzzy &= ~bit;
+  if (run->used == FULL) unlink_run(shard, run);
+  return pool;
+}
+
+/* A free pool of the shard's, or NULL */
+static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard) {
+  void* pool = NULL;
+  pthread_mutex_lock(&shard->lock);
+  if (shard->partial != NULL) pool = take_pool(pools, shard, shard->partial);
+  pthread_mutex_unlock(&shard->lock);
+  return pool;
+}
+
+static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
+  struct caml_pool_shard* shard = &pools->shards[i];
+  struct caml_run* run;
+  void* pool = NULL;
+  pthread_mutex_lock(&shard->lock);
+  run = get_run(pools, i);
+  if (run != NULL) {
+    link_run(shard, run);
+    pool = take_pool(pools, shard, run);
+  }
+  pthread_mutex_unlock(&shard->lock);
+  return pool;
+}
+
+void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
+  void* pool = NULL;
+  /* the others' free pools before a new run */
+  for (unsigned i = 0; i < CAML_POOL_SHARDS && pool == NULL; i++)
+    pool = get_from(pools, &pools->shards[(shard + i) % CAML_POOL_SHARDS]);
+  return pool != NULL
+    ? pool : get_from_new_run(pools, shard % CAML_POOL_SHARDS);
+}
+
+/* Decay.  The lock of the run's shard is held. */
+
+/* By force, or lazily: free pools lose their pages. */
+static void purge(struct caml_pools* pools, struct caml_run* run,
+                  pool_bits bits, bool by_force) {
+  assert(!(bits & run->used));
+  run->dirty &= ~bits;
+  run->muzzy &= ~bits;
+  if (!by_force) run->muzzy |= bits;
+  while (bits != 0) {
+    unsigned first = first_bit(bits);
+    unsigned n = first_bit(~((unsigned)bits >> first)); /* those in a row */
+    char* p = run->start + first * CAML_POOL_SIZE;
+    if (by_force) caml_extents_decommit(pools->extents, p, n * CAML_POOL_SIZE);
+    else caml_extents_purge_lazily(pools->extents, p, n * CAML_POOL_SIZE);
+    bits &= (pool_bits)~(((1u << n) - 1) << first);
+  }
+}
+
+static void purge_dirty(struct caml_pools* pools, struct caml_run* run,
+                        pool_bits bits) {
+  purge(pools, run, bits, atomic_load(&pools->muzzy_ms) == 0);
+}
+
+/* Runs with no pool in use are jemalloc's, to decay there. */
+static void release_runs(struct caml_pools* pools,
+                         struct caml_pool_shard* shard) {
+  for (struct caml_run *run = shard->partial, *next; run != NULL; run = next) {
+    next = run->next;
+    if (run->used == 0) {
+      unlink_run(shard, run);
+      put_run(pools, run);
+    }
+  }
+}
+
+static bool is_due(uint64_t* since, ssize_t ms, uint64_t now) {
+  if (ms < 0 || now - *since < (uint64_t)ms / 2) return false;
+  *since = now;
+  return true;
+}
+
+/* Twice in the decay time: what was free the last time is purged. */
+static void decay_shard(struct caml_pools* pools,
+                        struct caml_pool_shard* shard, uint64_t now) {
+  bool dirty = is_due(&shard->dirty_since, atomic_load(&pools->dirty_ms), now);
+  bool muzzy = is_due(&shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
+  if (!dirty && !muzzy) return;
+  release_runs(pools, shard);
+  for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
+    if (muzzy) {
+      purge(pools, run, run->muzzy & run->old_muzzy, true);
+      run->old_muzzy = run->muzzy;
+    }
+    if (dirty) {
+      purge_dirty(pools, run, run->dirty & run->old_dirty);
+      run->old_dirty = run->dirty;
+    }
+  }
+}
+
+bool caml_pools_put(struct caml_pools* pools, void* pool) {
+  struct caml_run* run = find_run(pools, pool);
+  struct caml_pool_shard* shard;
+  pool_bits bit;
+  if (run == NULL || run->start == NULL) return false;
+  shard = &pools->shards[run->shard];
+  bit = (pool_bits)(1u << (((char*)pool - run->start) / CAML_POOL_SIZE));
+  pthread_mutex_lock(&shard->lock);
+  assert(run->used & bit);
+  if (run->used == FULL) link_run(shard, run);
+  run->used &= ~bit;
+  run->dirty |= bit;
+  if (atomic_load(&pools->dirty_ms) == 0) purge(pools, run, bit, true);
+  /* one that is empty stays for the next pool, if it is the only one */
+  if (run->used == 0 && (run->next != NULL || run->previous != NULL)) {
+    unlink_run(shard, run);
+    put_run(pools, run);
+  }
+  if (++shard->puts % PUTS == 0) decay_shard(pools, shard, now_ms());
+  pthread_mutex_unlock(&shard->lock);
+  return true;
+}
+
+/* For all shards, one after the other */
+typedef void (*shard_action)(struct caml_pools* pools,
+                             struct caml_pool_shard* shard, void* data);
+
+static void for_each_shard(struct caml_pools* pools, shard_action action,
+                           void* data) {
+  for (int i = 0; i < CAML_POOL_SHARDS; i++) {
+    pthread_mutex_lock(&pools->shards[i].lock);
+    action(pools, &pools->shards[i], data);
+    pthread_mutex_unlock(&pools->shards[i].lock);
+  }
+}
+
+static void decay_now(struct caml_pools* pools, struct caml_pool_shard* shard,
+                      void* now) {
+  decay_shard(pools, shard, *(uint64_t*)now);
+}
+
+void caml_pools_decay(struct caml_pools* pools) {
+  uint64_t now = now_ms();
+  for_each_shard(pools, decay_now, &now);
+}
+
+static void purge_all(struct caml_pools* pools, struct caml_pool_shard* shard,
+                      void* unused) {
+  (void)unused;
+  release_runs(pools, shard);
+  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
+    purge(pools, run, run->dirty | run->muzzy, true);
+}
+
+void caml_pools_purge(struct caml_pools* pools) {
+  for_each_shard(pools, purge_all, NULL);
+}
+
+static void purge_all_dirty(struct caml_pools* pools,
+                            struct caml_pool_shard* shard, void* unused) {
+  (void)unused;
+  release_runs(pools, shard);
+  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
+    purge_dirty(pools, run, run->dirty);
+}
+
+static void purge_all_muzzy(struct caml_pools* pools,
+                            struct caml_pool_shard* shard, void* unused) {
+  (void)unused;
+  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
+    purge(pools, run, run->muzzy, true);
+}
+
+void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms) {
+  atomic_store(&pools->dirty_ms, ms);
+  if (ms == 0) for_each_shard(pools, purge_all_dirty, NULL);
+}
+
+void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
+  atomic_store(&pools->muzzy_ms, ms);
+  if (ms == 0) for_each_shard(pools, purge_all_muzzy, NULL);
+}
+
+/* What there is */
+
+static size_t size_of(unsigned bits) {
+  return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
+}
+
+static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
+                     void* data) {
+  struct caml_free_pools* sum = data;
+  (void)pools;
+  for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
+    sum->dirty += size_of(run->dirty);
+    sum->muzzy += size_of(run->muzzy);
+    sum->retained += size_of(FULL & ~(run->used | run->dirty | run->muzzy));
+  }
+}
+
+struct caml_free_pools caml_pools_free(struct caml_pools* pools) {
+  struct caml_free_pools sum = { 0, 0, 0 };
+  for_each_shard(pools, add_free, &sum);
+  return sum;
+}
+
+bool caml_pools_decays(struct caml_pools* pools) {
+  struct caml_free_pools some = caml_pools_free(pools);
+  return (some.dirty > 0 && atomic_load(&pools->dirty_ms) >= 0)
+    || (some.muzzy > 0 && atomic_load(&pools->muzzy_ms) >= 0);
+}
+
+/* Life */
+
+static void init_locks(struct caml_pools* pools) {
+  for (int i = 0; i < CAML_POOL_SHARDS; i++)
+    pthread_mutex_init(&pools->shards[i].lock, NULL);
+}
+
+void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
+                     int flags) {
+  pools->extents = extents;
+  pools->flags = flags;
+  pools->dirty_ms = pools->muzzy_ms = -1;
+  init_locks(pools);
+}
+
+void caml_pools_lock(struct caml_pools* pools) {
+  for (int i = 0; i < CAML_POOL_SHARDS; i++)
+    pthread_mutex_lock(&pools->shards[i].lock);
+}
+
+void caml_pools_unlock(struct caml_pools* pools) {
+  for (int i = CAML_POOL_SHARDS - 1; i >= 0; i--)
+    pthread_mutex_unlock(&pools->shards[i].lock);
+}
+
+void caml_pools_forked(struct caml_pools* pools) {
+  init_locks(pools);
+}
+
+void caml_pools_end(struct caml_pools* pools) {
+  for (size_t i = 0; i < CAML_RUNS_ROOT; i++) {
+    if (pools->leaves[i] != NULL) munmap(pools->leaves[i], LEAF_SIZE);
+    pools->leaves[i] = NULL;
+  }
+  memset(pools->shards, 0, sizeof(pools->shards));
+}

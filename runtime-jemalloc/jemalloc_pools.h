@@ -1,0 +1,93 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Pools in runs: 16 of 32 KiB, one jemalloc extent of 512 KiB.
+
+   jemalloc keeps 128 bytes for each extent, for ever, and takes 300 nanoseconds
+   to get and put one; a run has some bits for each pool instead.  A run with no pool in
+   use goes back to jemalloc.  The free pools of the others decay here, as
+   jemalloc's extents do, and by the same times; which is why the functions below
+   belong to those of jemalloc_arena.h that have the same names. */
+
+#ifndef CAML_JEMALLOC_POOLS_H
+#define CAML_JEMALLOC_POOLS_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include "jemalloc_extents.h"
+
+/* Threads on different shards do not wait for each other. */
+#define CAML_POOL_SHARDS 8
+
+/* Runs by their address / CAML_RUN_SIZE: leaves for 32 GiB each, of 48
+   bits of address */
+#define CAML_RUNS_LEAF ((size_t)1 << 16)
+#define CAML_RUNS_ROOT ((size_t)1 << 13)
+
+struct caml_run; /* see jemalloc_pools.c */
+
+struct caml_pool_shard {
+  pthread_mutex_t lock;     /* taken before jemalloc's */
+  struct caml_run* partial; /* runs that have free pools */
+  size_t puts;
+  uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
+};
+
+struct caml_pools {
+  struct caml_extents* extents;
+  int flags; /* of [mallocx], for a run */
+  _Atomic ssize_t dirty_ms, muzzy_ms;
+  struct caml_pool_shard shards[CAML_POOL_SHARDS];
+  struct caml_run* _Atomic leaves[CAML_RUNS_ROOT];
+};
+
+/* Bytes in free pools of runs that are in use */
+struct caml_free_pools { size_t dirty, muzzy, retained; };
+
+/* Makes [pools], which is zeroed, ready.  [flags] are [mallocx]'s. */
+void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
+                     int flags);
+
+/* A pool of a run, aligned to its size; NULL if there is no memory for one.
+   [shard]: any number, another for each domain.  From any thread. */
+void* caml_pools_get(struct caml_pools* pools, unsigned shard);
+
+/* False if [pool] is of no run.  From any thread. */
+bool caml_pools_put(struct caml_pools* pools, void* pool);
+
+/* Until these are called nothing decays.  -1: never. */
+void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms);
+void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms);
+
+/* Purges what is due; the other, all, by force.  Both give back to jemalloc the
+   runs that have no pool in use. */
+void caml_pools_decay(struct caml_pools* pools);
+void caml_pools_purge(struct caml_pools* pools);
+
+struct caml_free_pools caml_pools_free(struct caml_pools* pools);
+
+/* Does something decay some time? */
+bool caml_pools_decays(struct caml_pools* pools);
+
+/* Around a fork; the third instead of the second in the child. */
+void caml_pools_lock(struct caml_pools* pools);
+void caml_pools_unlock(struct caml_pools* pools);
+void caml_pools_forked(struct caml_pools* pools);
+
+/* The arena has been destroyed, the runs with it. */
+void caml_pools_end(struct caml_pools* pools);
+
+#endif /* CAML_JEMALLOC_POOLS_H */

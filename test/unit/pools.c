@@ -1,0 +1,273 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Runs of pools, on an arena: which pool is handed out, and what a free one's
+   pages come to. */
+
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "jemalloc_arena.h"
+#include "smaps.h"
+
+#define MIB ((size_t)1 << 20)
+#define POOL CAML_POOL_SIZE
+#define N CAML_RUN_POOLS
+
+static struct caml_arena arena;
+
+static int setup(void** state) {
+  (void)state;
+  if (caml_arena_create(&arena, CAML_THP_SYSTEM) != NULL) return -1;
+  return caml_arena_set_dirty_decay(&arena, 1000)
+    && caml_arena_set_muzzy_decay(&arena, 1000) ? 0 : -1;
+}
+
+static int teardown(void** state) {
+  (void)state;
+  return caml_arena_destroy(&arena) ? 0 : -1;
+}
+
+static char* get(void) {
+  char* p = caml_arena_get_pool(&arena, 0);
+  assert_non_null(p);
+  memset(p, 1, POOL);
+  return p;
+}
+
+static void put(char* p) {
+  caml_arena_put_pool(&arena, p);
+}
+
+static void assert_free(size_t dirty, size_t muzzy, size_t retained) {
+  struct caml_free_pools some = caml_pools_free(&arena.pools);
+  assert_int_equal(some.dirty, dirty * POOL);
+  assert_int_equal(some.muzzy, muzzy * POOL);
+  assert_int_equal(some.retained, retained * POOL);
+}
+
+static void a_run_is_one_extent(void** state) {
+  char* p[N];
+  (void)state;
+  for (size_t i = 0; i < N; i++) {
+    p[i] = get();
+    assert_ptr_equal(p[i], p[0] + i * POOL);
+    assert_free(0, 0, N - 1 - i);
+  }
+  assert_int_equal((uintptr_t)p[0] % CAML_RUN_SIZE, 0);
+  assert_int_equal(je_sallocx(p[0], 0), CAML_RUN_SIZE);
+  for (size_t i = 0; i < N; i++) put(p[i]);
+}
+
+/* Dirty before muzzy before what has no pages */
+static void a_free_pool_with_pages_is_first(void** state) {
+  char* p[N - 1];
+  (void)state;
+  for (size_t i = 0; i < N - 1; i++) p[i] = get();
+  put(p[5]);
+  caml_pools_set_dirty_decay(&arena.pools, 0);
+  caml_pools_set_dirty_decay(&arena.pools, 1000);
+  put(p[9]);
+  assert_free(1, 1, 1);
+  assert_ptr_equal(get(), p[9]);
+  assert_free(0, 1, 1);
+  assert_ptr_equal(get(), p[5]);
+  assert_free(0, 0, 1);
+}
+
+static void an_empty_run_goes_back(void** state) {
+  char* p[3 * N];
+  (void)state;
+  for (size_t i = 0; i < 3 * N; i++) p[i] = get();
+  for (size_t i = 0; i < N; i++) put(p[i]);
+  assert_free(N, 0, 0); /* the only one */
+  for (size_t i = N; i < 2 * N; i++) put(p[i]);
+  assert_free(N, 0, 0);
+  assert_true(caml_arena_purge(&arena));
+  assert_free(0, 0, 0);
+  assert_ptr_equal(get(), p[0]);
+  /* and serves a large block */
+  assert_ptr_equal(caml_arena_get(&arena, CAML_RUN_SIZE), p[N]);
+}
+
+static void purge_takes_the_holes(void** state) {
+  enum { RUNS = 64 };
+  static char* p[RUNS * N];
+  size_t before;
+  (void)state;
+  for (size_t i = 0; i < RUNS * N; i++) p[i] = get();
+  for (size_t i = 0; i < RUNS * N; i++)
+    if (i % N != 7) put(p[i]);
+  before = smaps_rss();
+  assert_true(caml_arena_purge(&arena));
+  assert_in_range(before - smaps_rss(), RUNS * (N - 1) * POOL - MIB,
+                  RUNS * (N - 1) * POOL + MIB);
+  assert_free(0, 0, RUNS * (N - 1));
+  /* two holes in each run */
+  assert_int_equal(arena.extents.decommit.calls, 2 * RUNS);
+  for (size_t i = 0; i < RUNS; i++) assert_int_equal(p[i * N + 7][100], 1);
+}
+
+static void decay_has_its_times(void** state) {
+  char* p[2];
+  (void)state;
+  assert_true(caml_arena_set_dirty_decay(&arena, 200));
+  assert_true(caml_arena_set_muzzy_decay(&arena, 200));
+  p[0] = get();
+  p[1] = get();
+  put(p[1]);
+  assert_true(caml_arena_decay(&arena));
+  assert_free(1, 0, N - 2);
+  assert_true(caml_arena_decays(&arena));
+  usleep(110000);
+  caml_arena_decay(&arena);
+  usleep(110000);
+  caml_arena_decay(&arena);
+  assert_free(0, 1, N - 2);
+  usleep(110000);
+  caml_arena_decay(&arena);
+  usleep(110000);
+  caml_arena_decay(&arena);
+  usleep(110000);
+  caml_arena_decay(&arena);
+  assert_free(0, 0, N - 1);
+  assert_false(caml_pools_decays(&arena.pools));
+  put(p[0]);
+}
+
+static void decay_may_be_never_or_at_once(void** state) {
+  char *p, *q;
+  (void)state;
+  assert_true(caml_arena_set_dirty_decay(&arena, -1));
+  p = get();
+  q = get();
+  put(q);
+  caml_arena_decay(&arena);
+  assert_false(caml_pools_decays(&arena.pools));
+  assert_free(1, 0, N - 2);
+  assert_true(caml_arena_set_muzzy_decay(&arena, 0));
+  assert_true(caml_arena_set_dirty_decay(&arena, 0));
+  assert_free(0, 0, N - 1);
+  q = get();
+  put(q);
+  assert_free(0, 0, N - 1);
+  put(p);
+}
+
+/* Another shard's free pools before more memory */
+static void shards_share(void** state) {
+  char *p = get(), *q = caml_arena_get_pool(&arena, 3);
+  (void)state;
+  assert_ptr_equal(q, p + POOL);
+  put(q);
+  put(p);
+}
+
+/* A pool at the end of the address space is an extent of its own. */
+static void pools_without_a_run(void** state) {
+  struct rlimit old, low;
+  char *kept, *p, *last = NULL;
+  size_t n = 0;
+  (void)state;
+  kept = get();
+  assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
+  low = old;
+  low.rlim_cur = smaps_size() + 8 * MIB;
+  assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
+  while ((p = caml_arena_get_pool(&arena, 0)) != NULL) {
+    *(char**)p = last;
+    last = p;
+    n++;
+  }
+  assert_int_equal(setrlimit(RLIMIT_AS, &old), 0);
+  assert_true(n * POOL >= 8 * MIB);
+  while ((p = last) != NULL) {
+    last = *(char**)p;
+    put(p);
+  }
+  put(kept);
+  assert_true(caml_arena_purge(&arena));
+  assert_free(0, 0, 0);
+}
+
+static void* use(void* shard) {
+  char* p[100];
+  for (int round = 0; round < 200; round++) {
+    for (size_t i = 0; i < 100; i++) {
+      p[i] = caml_arena_get_pool(&arena, (unsigned)(uintptr_t)shard);
+      if (p[i] == NULL) return "no memory";
+      memset(p[i], (int)i, 100);
+    }
+    for (size_t i = 0; i < 100; i++) {
+      if (p[i][99] != (char)i) return "overwritten";
+      caml_arena_put_pool(&arena, p[i]);
+    }
+    if (round % 20 == 0) caml_arena_purge(&arena);
+    if (round % 20 == 10) caml_arena_decay(&arena);
+  }
+  return NULL;
+}
+
+static void threads_and_forks(void** state) {
+  pthread_t threads[4];
+  void* failed;
+  (void)state;
+  for (uintptr_t i = 0; i < 4; i++)
+    assert_int_equal(
+      pthread_create(&threads[i], NULL, use, (void*)(i / 2)), 0);
+  for (int i = 0; i < 20; i++) {
+    int status;
+    pid_t pid;
+    caml_arena_prefork(&arena);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+      alarm(60);
+      caml_arena_forked(&arena);
+      _exit(use(NULL) == NULL ? 0 : 1);
+    }
+    caml_arena_postfork(&arena);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+  }
+  for (int i = 0; i < 4; i++) {
+    assert_int_equal(pthread_join(threads[i], &failed), 0);
+    assert_null(failed);
+  }
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    T(a_run_is_one_extent),
+    T(a_free_pool_with_pages_is_first),
+    T(an_empty_run_goes_back),
+    T(purge_takes_the_holes),
+    T(decay_has_its_times),
+    T(decay_may_be_never_or_at_once),
+    T(shards_share),
+    T(pools_without_a_run),
+    T(threads_and_forks),
+  };
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return cmocka_run_group_tests_name("pools", tests, NULL, NULL);
+}
