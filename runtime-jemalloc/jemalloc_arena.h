@@ -35,9 +35,9 @@ struct caml_arena {
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
 };
 
-/* Makes [arena], which is zeroed, ready.  Returns NULL, or what failed in words that are not to
-   be freed; then there is nothing to destroy.  [arena] must not move
-   afterwards: jemalloc keeps the address of its hooks. */
+/* Makes [arena], which is zeroed, ready.  Returns NULL, or what failed in words
+   that are not to be freed; then there is nothing to destroy.  [arena] must not
+   move afterwards: jemalloc keeps the address of its hooks. */
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
 
 /* How long pages stay dirty, then muzzy, in milliseconds; -1: for ever, 0: not

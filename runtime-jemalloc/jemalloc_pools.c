@@ -25,8 +25,8 @@
 typedef uint16_t pool_bits;
 _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 
-/* A free pool is dirty, muzzy or, if neither, has no
-   pages.  Old is what was so when ages were last looked at. */
+/* A free pool is dirty, muzzy or, if neither, has no pages.  Old is what was so
+   when ages were last looked at. */
 struct caml_run {
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy;
   uint16_t shard;
