@@ -62,6 +62,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
   arena->page = page_if_exact();
+  arena->has_runs = (size_t)sysconf(_SC_PAGESIZE) <= CAML_POOL_SIZE;
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
                   arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
@@ -113,13 +114,8 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
-/* Pages larger than pools are jemalloc's to share. */
-static bool has_runs(void) {
-  return (size_t)sysconf(_SC_PAGESIZE) <= CAML_POOL_SIZE;
-}
-
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
-  void* pool = has_runs() ? caml_pools_get(&arena->pools, shard) : NULL;
+  void* pool = arena->has_runs ? caml_pools_get(&arena->pools, shard) : NULL;
   return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);
 }
 
@@ -146,15 +142,6 @@ static size_t unused(const struct caml_arena* arena, const char* name) {
   return je_mallctl(path, &n, &size, NULL, 0) == 0 ? n : 0;
 }
 
-/* Is decay [name], dirty_decay_ms or muzzy_decay_ms, not never? */
-static bool decays(const struct caml_arena* arena, const char* name) {
-  char path[64];
-  ssize_t ms;
-  size_t size = sizeof(ms);
-  snprintf(path, sizeof(path), "arena.%u.%s", arena->index, name);
-  return je_mallctl(path, &ms, &size, NULL, 0) == 0 && ms >= 0;
-}
-
 static void refresh(void) {
   uint64_t epoch = 1;
   je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
@@ -165,8 +152,8 @@ bool caml_arena_decays(struct caml_arena* arena) {
   if (caml_pools_decays(&arena->pools)) return true;
   caml_arena_statistics_lock(arena);
   refresh();
-  some = (unused(arena, "pdirty") > 0 && decays(arena, "dirty_decay_ms"))
-    || (unused(arena, "pmuzzy") > 0 && decays(arena, "muzzy_decay_ms"));
+  some = (arena->pools.dirty_ms >= 0 && unused(arena, "pdirty") > 0)
+    || (arena->pools.muzzy_ms >= 0 && unused(arena, "pmuzzy") > 0);
   caml_arena_statistics_unlock(arena);
   return some;
 }

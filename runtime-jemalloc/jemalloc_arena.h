@@ -31,6 +31,7 @@ struct caml_arena {
   struct caml_pools pools;
   unsigned index;              /* jemalloc's number of the arena */
   size_t page;                 /* 0: large sizes are not rounded to it */
+  bool has_runs;               /* pages larger than pools are jemalloc's to share */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
 };
@@ -41,8 +42,7 @@ struct caml_arena {
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
 
 /* How long pages stay dirty, then muzzy, in milliseconds; -1: for ever, 0: not
-   at all.  Until this is called, as jemalloc's defaults say.  False if jemalloc
-   refused. */
+   at all.  To be called before memory is put back.  False if jemalloc refused. */
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms);
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
 

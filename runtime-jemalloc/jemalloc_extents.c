@@ -78,14 +78,10 @@ static void* map_aligned(size_t size, size_t alignment) {
   return p + before;
 }
 
-static void note_mapping(struct caml_extents* extents, const void* p,
-                         size_t size) {
-  unsigned i = atomic_fetch_add(&extents->n_mappings, 1);
-  assert(i >= CAML_MAPPED_BLOCKS);
-  if (i >= CAML_EXTENTS_MAPPINGS) return;
-  extents->mappings[i].start = (uintptr_t)p;
+static void note(struct caml_heap_mapping* m, const void* p, size_t size) {
+  m->start = (uintptr_t)p;
   atomic_thread_fence(memory_order_release);
-  extents->mappings[i].size = size;
+  m->size = size;
 }
 
 /* Maps as [extent_alloc] is to.  At the end of the address space there may be
@@ -111,17 +107,30 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
+/* A mapping for jemalloc: noted too, with [data] for its own, which are not to be
+   huge. */
+static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
+                                  size_t alignment, bool data) {
+  void* p = get_mapping(extents, size, alignment);
+  unsigned i;
+  if (p == NULL) return NULL;
+  i = atomic_fetch_add(&extents->n_mappings, 1);
+  assert(i >= CAML_MAPPED_BLOCKS);
+  if (i < CAML_EXTENTS_MAPPINGS) note(&extents->mappings[i], p, size);
+  if (data) caml_huge_refuse(p, size);
+  else caml_huge_mapped(&extents->huge, p, size);
+  return p;
+}
+
 /* jemalloc asks for a pool when it could not have more, and would ask so for
    each: a frame is mapped for many. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p = NULL;
   pthread_mutex_lock(&extents->lock);
   if (extents->rest_size < size) {
-    char* rest = get_mapping(extents, CAML_FRAME_SIZE,
-                             (size_t)sysconf(_SC_PAGESIZE));
+    char* rest = get_jemalloc_mapping(extents, CAML_FRAME_SIZE,
+                                      (size_t)sysconf(_SC_PAGESIZE), false);
     if (rest != NULL) {
-      note_mapping(extents, rest, CAML_FRAME_SIZE);
-      caml_huge_mapped(&extents->huge, rest, CAML_FRAME_SIZE);
       extents->rest = rest;
       extents->rest_size = CAML_FRAME_SIZE;
     }
@@ -149,13 +158,8 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   assert((alignment & (alignment - 1)) == 0);
   if (new_addr != NULL) return NULL;
   if (small) p = get_small_mapping(extents, size);
-  if (p == NULL) {
-    p = get_mapping(extents, size, alignment);
-    if (p == NULL) return NULL;
-    note_mapping(extents, p, size);
-    if (data) caml_huge_refuse(p, size);
-    else caml_huge_mapped(&extents->huge, p, size);
-  }
+  if (p == NULL) p = get_jemalloc_mapping(extents, size, alignment, data);
+  if (p == NULL) return NULL;
   if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
   *zero = true;
   return p;
@@ -194,14 +198,14 @@ void caml_extents_commit(struct caml_extents* extents, void* p, size_t size) {
   count(&extents->commit, true, size);
 }
 
-void caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
+bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
   caml_huge_decommit(&extents->huge, p, size);
-  advise(&extents->decommit, p, size, MADV_DONTNEED);
+  return advise(&extents->decommit, p, size, MADV_DONTNEED);
 }
 
-void caml_extents_purge_lazily(struct caml_extents* extents, void* p,
+bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size) {
-  advise(&extents->purge_lazy, p, size, MADV_FREE);
+  return advise(&extents->purge_lazy, p, size, MADV_FREE);
 }
 
 /* What is mapped stays accessible: pages come when they are touched. */
@@ -227,13 +231,11 @@ static bool extent_decommit(extent_hooks_t* hooks, void* addr, size_t size,
                             unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   void* p = (char*)addr + offset;
-  bool done;
   (void)size;
   (void)arena_ind;
-  caml_huge_decommit(&extents->huge, p, length);
-  done = advise(&extents->decommit, p, length, MADV_DONTNEED);
-  if (!done) caml_huge_commit(&extents->huge, p, length);
-  return !done;
+  if (caml_extents_decommit(extents, p, length)) return false;
+  caml_huge_commit(&extents->huge, p, length);
+  return true;
 }
 
 static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
@@ -241,8 +243,8 @@ static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
                               unsigned arena_ind) {
   (void)size;
   (void)arena_ind;
-  return !advise(&extents_of(hooks)->purge_lazy, (char*)addr + offset, length,
-                 MADV_FREE);
+  return !caml_extents_purge_lazily(extents_of(hooks), (char*)addr + offset,
+                                    length);
 }
 
 /* Any extent may be cut in two. */
@@ -314,9 +316,7 @@ static void* map_block(struct caml_extents* extents, unsigned i, size_t size) {
     void* p = get_mapping(extents, size, CAML_EXTENT_ALIGNMENT);
     if (p == NULL) return NULL;
     caml_huge_advise(&extents->huge, p, size);
-    m->start = (uintptr_t)p;
-    atomic_thread_fence(memory_order_release);
-    m->size = size;
+    note(m, p, size);
   }
   atomic_fetch_add(&extents->in_blocks, m->size);
   return (void*)(uintptr_t)m->start;

@@ -96,10 +96,10 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
 /* What the hooks of these names do, for pages that jemalloc takes for committed.
-   What the kernel refuses is only counted. */
+   False if the kernel refused. */
 void caml_extents_commit(struct caml_extents* extents, void* p, size_t size);
-void caml_extents_decommit(struct caml_extents* extents, void* p, size_t size);
-void caml_extents_purge_lazily(struct caml_extents* extents, void* p,
+bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size);
+bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size);
 
 /* A block with a mapping of its own, [size] >= CAML_MAPPED_BLOCK bytes.  NULL

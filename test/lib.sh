@@ -7,7 +7,11 @@ set -u
 tests=0 failures=0
 mkdir -p "$builddir/test"
 tmp=$(mktemp -d "$builddir/test/tmp.XXXXXX") || exit 1
-trap 'chmod -R u+w "$tmp"; rm -rf "$tmp"' EXIT
+clean_up() {
+  chmod -R u+w "$tmp"
+  rm -rf "$tmp"
+}
+trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
 # Prints its input, or $*, as comments.
@@ -47,13 +51,17 @@ check() {
   fi
 }
 
+# The value of the kernel's setting $1, also where it is "always [madvise] never"
+setting() {
+  sed 's/.*\[\(.*\)\].*/\1/' "$1"
+}
+
 # Why the setting $1 of the machine cannot be changed, as root on a machine that is
 # for tests; nothing if it can.
 machine_says_no() {
   if test -z "$CHECK_MACHINE"; then
     echo "changes the machine's settings: run make check CHECK_MACHINE=yes as root"
-  elif ! (sed 's/.*\[\(.*\)\].*/\1/' "$1" > "$tmp/setting" &&
-            cat "$tmp/setting" > "$1") 2> /dev/null; then
+  elif ! (value=$(setting "$1") && echo "$value" > "$1") 2> /dev/null; then
     echo "$1 cannot be written"
   fi
 }

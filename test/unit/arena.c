@@ -26,26 +26,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "jemalloc_arena.h"
+#include "fixture.h"
 #include "smaps.h"
 
-#define MIB ((size_t)1 << 20)
-#define POOL ((size_t)32 << 10)
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
-
-static struct caml_arena arena;
-
-static int setup(void** state) {
-  (void)state;
-  if (caml_arena_create(&arena, CAML_THP_SYSTEM) != NULL) return -1;
-  return caml_arena_set_dirty_decay(&arena, 1000)
-    && caml_arena_set_muzzy_decay(&arena, 1000) ? 0 : -1;
-}
-
-static int teardown(void** state) {
-  (void)state;
-  return caml_arena_destroy(&arena) ? 0 : -1;
-}
 
 /* A heap of [n] pools, each page of them touched. */
 static char** get_pools(size_t n) {
@@ -430,8 +414,6 @@ static void environment_is_ignored(void** state) {
     je_mallctl("opt.abort_conf", &abort_conf, &size, NULL, 0), 0);
   assert_false(abort_conf);
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {

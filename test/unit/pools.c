@@ -25,26 +25,10 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include "jemalloc_arena.h"
+#include "fixture.h"
 #include "smaps.h"
 
-#define MIB ((size_t)1 << 20)
-#define POOL CAML_POOL_SIZE
 #define N CAML_RUN_POOLS
-
-static struct caml_arena arena;
-
-static int setup(void** state) {
-  (void)state;
-  if (caml_arena_create(&arena, CAML_THP_SYSTEM) != NULL) return -1;
-  return caml_arena_set_dirty_decay(&arena, 1000)
-    && caml_arena_set_muzzy_decay(&arena, 1000) ? 0 : -1;
-}
-
-static int teardown(void** state) {
-  (void)state;
-  return caml_arena_destroy(&arena) ? 0 : -1;
-}
 
 static char* get(void) {
   char* p = caml_arena_get_pool(&arena, 0);
@@ -253,8 +237,6 @@ static void threads_and_forks(void** state) {
     assert_null(failed);
   }
 }
-
-#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void) {
   const struct CMUnitTest tests[] = {
