@@ -53,6 +53,17 @@ type statistics = {
   muzzy_purges : int;  (** the same over the muzzy pages *)
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  idle_collections : int;  (** collections of an idle program *)
+  idle_given_up : int;  (** others, which it came back in *)
+  idle_compactions : int;  (** collections that ended with a compaction *)
+  idle_returned : int;  (** bytes given back by collections *)
+  idle_time : int;  (** ns of their thread, the others' too *)
+  longest_delay : int;
+      (** ns that the program, coming back, waited for one at most *)
+  overhead_compactions : int;
+      (** compactions since too much of the heap was unused *)
+  overhead_freed : int;  (** bytes freed by them, for the decay *)
+  overhead_time : int;  (** ns that they took *)
   alloc : hook;  (** address space mapped *)
   dalloc : hook;  (** unmapped; a failure: retained *)
   destroy : hook;  (** unmapped as the heap ended *)
@@ -122,6 +133,18 @@ module Knob : sig
 
   val heap_limit : int t
   (** The most bytes that the heap may hold; 0: no limit. *)
+
+  val idle_compact_ms : int t
+  (** How long all domains are in blocking sections before the heap is collected
+      and compacted, if enough would come back; -1: never. *)
+
+  val idle_pause_ms : int t
+  (** How long that compaction may stop a program that comes back. *)
+
+  val max_overhead : int t
+  (** How much memory the heap may have beyond its blocks, in percent of them,
+      before a major cycle ends with a compaction; 0: each does, 1000000: none.
+      [Gc.control.max_overhead] is the same. *)
 
   val get : 'a t -> 'a
   (** The value in force. *)

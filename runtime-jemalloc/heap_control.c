@@ -20,7 +20,8 @@
 #include "heap_jemalloc.h"
 
 static bool statistics(struct caml_heap_statistics* result) {
-  return caml_heap_statistics_read(&caml_heap.arena, &caml_heap.in_use, result);
+  return caml_heap_statistics_read(&caml_heap.arena, &caml_heap.in_use,
+                                   &caml_heap.automatic, result);
 }
 
 /* Xheap_stats, at exit: after OCaml's own at_exit */

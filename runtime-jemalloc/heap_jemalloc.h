@@ -18,8 +18,12 @@
 
 #include <pthread.h>
 #include <stdbool.h>
+#include <stdint.h>
+#include <time.h>
 #include "caml/misc.h"
+#include "heap_idle.h"
 #include "heap_knobs.h"
+#include "heap_overhead.h"
 #include "heap_statistics.h"
 #include "jemalloc_arena.h"
 #include "jemalloc_background.h"
@@ -28,11 +32,21 @@ struct caml_heap {
   struct caml_arena arena;
   struct caml_background background;
   struct caml_heap_in_use in_use;
+  struct caml_idle idle;
+  struct caml_overhead overhead;
+  struct caml_heap_automatic automatic;
   pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
   _Atomic bool ready; /* there is an arena */
 };
 
 extern struct caml_heap caml_heap;
+
+/* Nanoseconds of the monotonic clock.  From any thread. */
+static inline uint64_t caml_heap_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
 
 /* Bytes in pools and large blocks.  From any thread. */
 static inline size_t caml_heap_in_use(void) {

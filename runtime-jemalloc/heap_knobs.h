@@ -65,6 +65,17 @@ enum caml_compact_purge {
        CAML_KNOB_ANY_TIME,                                                    \
        "the most that the heap may hold, in pools and large blocks; past it " \
        "the program gets Out_of_memory")                                      \
+  KNOB(idle_compact_ms, "ms", 100, -1, CAML_DECAY_MS_MAX, "never=-1",        \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how long all domains are in blocking sections before the heap is "    \
+       "collected and compacted, if enough would come back")                  \
+  KNOB(idle_pause_ms, "ms", 50, 0, CAML_DECAY_MS_MAX, "", CAML_KNOB_ANY_TIME, \
+       "how long that compaction may stop a program that comes back; one "    \
+       "that takes longer waits for ten times its time")                      \
+  KNOB(max_overhead, "%", 200, 0, 1000000, "never=1000000",                   \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how much memory the heap may have beyond its blocks, of what these "  \
+       "take, before a major cycle ends with a compaction; 0: each does")     \
   KNOB(heap_stats, "", CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_OFF,              \
        CAML_HEAP_STATS_JSON, "off=0 table=1 json=2", CAML_KNOB_ANY_TIME,      \
        "print the statistics of the heap on stderr at exit")

@@ -30,6 +30,7 @@
 #include "camlatomic.h"
 #include "misc.h"
 #include "mlvalues.h"
+#include "platform.h"
 #include "version.h"
 
 /* Makes the memory of the heap ready.  Called once, before the first domain
@@ -83,6 +84,44 @@ void caml_heap_compacted(void);
 /* Does [caml_heap_compacted] give back anything?  OCaml 5.1, which has no
    compaction, asks this first. */
 bool caml_heap_compactable(void);
+
+/* A major cycle has ended, without a compaction or with one: is one due since too
+   much of the heap is unused?  Called by one domain, inside the stop-the-world
+   section and after the sweep; before a barrier, after which each domain asks
+   [caml_heap_compaction_is_due]. */
+void caml_heap_cycle_ended(bool compaction);
+bool caml_heap_compaction_is_due(void);
+
+/* The part of a cycle's work that a slice, [howmuch] of which was asked for, is to
+   do at least.  Nanoseconds; called by any domain. */
+double caml_heap_hurry(intnat howmuch);
+
+/* Gc.control.max_overhead, percent; 0 where there are no such compactions.  A
+   value that is none changes nothing. */
+intnat caml_heap_max_overhead(void);
+void caml_heap_set_max_overhead(intnat percent);
+
+/* Takes the lock of the calling thread's domain, at the end of a blocking section,
+   and lets it go, at the beginning of one. */
+void caml_heap_lock_domain(caml_plat_mutex* domain_lock);
+void caml_heap_unlock_domain(caml_plat_mutex* domain_lock);
+
+/* Makes the calling thread, which has no domain, the one that runs domain [i], if
+   all of that domain's own threads are in blocking sections.  It may then do the
+   collector's work, and nothing that runs OCaml code, until
+   [caml_domain_stand_down].  From any thread. */
+enum caml_stand_in {
+  CAML_DOMAIN_STOOD_IN, /* to be ended by [caml_domain_stand_down] */
+  CAML_DOMAIN_BUSY,     /* a thread runs it, or it begins or ends */
+  CAML_DOMAIN_NONE,     /* there is no such domain now */
+  CAML_DOMAIN_LAST      /* nor any of a higher number */
+};
+enum caml_stand_in caml_domain_stand_in(int i);
+void caml_domain_stand_down(void);
+
+/* The runtime shuts down: with no other than the caller's domain lock, which is
+   free meanwhile. */
+void caml_heap_memory_stop(void);
 
 /* OCAMLRUNPARAM=X[text]: reads a knob of the heap's, and complains on stderr of
    a value that is none.  False if the text is left to the runtime.  Called

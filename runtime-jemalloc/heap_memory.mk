@@ -8,8 +8,8 @@ heap_memory_C_SOURCES = heap_memory_system
 else
 
 heap_memory_C_SOURCES = \
-  heap_memory_jemalloc heap_control heap_knobs heap_limit heap_map \
-  heap_statistics heap_tweaks \
+  heap_memory_jemalloc heap_control heap_idle heap_idle_collect heap_knobs \
+  heap_limit heap_map heap_overhead heap_statistics heap_tweaks \
   jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
   jemalloc_pools
 

@@ -56,6 +56,7 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
 }
 
 static void prefork(void) {
+  caml_idle_hold(&caml_heap.idle);
   pthread_mutex_lock(&caml_heap.limit_lock);
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
@@ -65,12 +66,14 @@ static void postfork_parent(void) {
   caml_arena_postfork(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   pthread_mutex_unlock(&caml_heap.limit_lock);
+  caml_idle_release(&caml_heap.idle);
 }
 
 static void postfork_child(void) {
   caml_arena_forked(&caml_heap.arena);
   caml_background_forked(&caml_heap.background);
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_idle_forked(&caml_heap.idle);
 }
 
 void caml_heap_memory_init(void) {
@@ -79,6 +82,7 @@ void caml_heap_memory_init(void) {
     caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
                      failed);
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_idle_init(&caml_heap.idle);
   caml_background_init(&caml_heap.background, &caml_heap.arena);
   /* After jemalloc's own: its locks are taken after ours and free before a
      child makes its thread. */
@@ -92,6 +96,10 @@ void caml_heap_memory_init(void) {
       caml_fatal_error("cannot set %s of the major heap",
                        caml_heap_knobs[i].name);
   }
+}
+
+void caml_heap_memory_stop(void) {
+  caml_idle_stop(&caml_heap.idle);
 }
 
 void caml_heap_memory_shutdown(void) {
@@ -162,7 +170,11 @@ bool caml_heap_give_back(enum caml_compact_purge how) {
 }
 
 void caml_heap_compacted(void) {
-  caml_heap_give_back(knob(CAML_KNOB_compact_purge));
+  if (atomic_load(&caml_heap.idle.compacting)) return;
+  if (caml_heap.overhead.compacting)
+    caml_overhead_compacted(&caml_heap.overhead);
+  else
+    caml_heap_give_back(knob(CAML_KNOB_compact_purge));
 }
 
 bool caml_heap_compactable(void) {

@@ -90,7 +90,39 @@ void caml_heap_compacted(void) {
 
 #endif
 
+void caml_heap_cycle_ended(bool compaction) {
+  (void)compaction;
+}
+
+bool caml_heap_compaction_is_due(void) {
+  return false;
+}
+
+double caml_heap_hurry(intnat howmuch) {
+  (void)howmuch;
+  return 0.0;
+}
+
+intnat caml_heap_max_overhead(void) {
+  return 0;
+}
+
+void caml_heap_set_max_overhead(intnat percent) {
+  (void)percent;
+}
+
+void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
+  caml_plat_lock_blocking(domain_lock);
+}
+
+void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
+  caml_plat_unlock(domain_lock);
+}
+
 void caml_heap_memory_init(void) {
+}
+
+void caml_heap_memory_stop(void) {
 }
 
 void caml_heap_memory_shutdown(void) {

@@ -127,6 +127,9 @@ static void read_hooks(const struct caml_extents* extents,
   s->resident += extents->in_blocks;
 }
 
+#define READ_AUTOMATIC(name, unit, help)                                      \
+  s->name = atomic_load(&automatic->name);
+
 /* jemalloc's number of the moment that its statistics are of; with [refresh],
    of a new one. */
 static uint64_t epoch(struct reader* r, bool refresh) {
@@ -140,6 +143,7 @@ static uint64_t epoch(struct reader* r, bool refresh) {
 
 bool caml_heap_statistics_read(struct caml_arena* arena,
                                const struct caml_heap_in_use* in_use,
+                               const struct caml_heap_automatic* automatic,
                                struct caml_heap_statistics* s) {
   struct reader r = { .arena = arena->index, .ok = true };
   uint64_t moment;
@@ -151,6 +155,7 @@ bool caml_heap_statistics_read(struct caml_arena* arena,
     read_jemalloc(&r, s);
     read_free_pools(&arena->pools, s);
     read_hooks(&arena->extents, s);
+    CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)
     if (epoch(&r, false) == moment) break;
   }
   caml_arena_statistics_unlock(arena);
@@ -158,17 +163,17 @@ bool caml_heap_statistics_read(struct caml_arena* arena,
 }
 
 #define PRINT_ROW(name, unit, help)                                           \
-  fprintf(out, "%-18s %15zu %-1s  %s\n", #name, s->name, unit, help);
+  fprintf(out, "%-20s %15zu %-2s  %s\n", #name, s->name, unit, help);
 
 #define PRINT_HOOK_ROW(name, help)                                            \
-  fprintf(out, "%-18s %12zu %15zu %8zu %9.1f  %s\n", #name, s->name##_calls,  \
+  fprintf(out, "%-20s %12zu %15zu %8zu %9.1f  %s\n", #name, s->name##_calls,  \
           s->name##_bytes, s->name##_failures,                                \
           (double)s->name##_nanoseconds / 1e6, help);
 
 static void print_table(FILE* out, const struct caml_heap_statistics* s) {
   fprintf(out, "Major heap of process %ld\n", (long)getpid());
   CAML_HEAP_STATISTICS(PRINT_ROW)
-  fprintf(out, "%-18s %12s %15s %8s %9s\n",
+  fprintf(out, "%-20s %12s %15s %8s %9s\n",
           "extent hook", "calls", "bytes", "failures", "ms");
   CAML_EXTENT_HOOKS(PRINT_HOOK_ROW)
 }

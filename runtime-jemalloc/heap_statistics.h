@@ -52,7 +52,20 @@ struct caml_heap_in_use {
   STAT(dirty_purged, "B", "that they purged")                                 \
   STAT(muzzy_purges, "", "sweeps over the muzzy pages")                       \
   STAT(muzzy_purge_calls, "", "extents that they purged")                     \
-  STAT(muzzy_purged, "B", "that they purged")
+  STAT(muzzy_purged, "B", "that they purged")                                 \
+  CAML_HEAP_AUTOMATIC(STAT)
+
+/* What nobody asked for */
+#define CAML_HEAP_AUTOMATIC(STAT)                                             \
+  STAT(idle_collections, "", "collections of an idle program")                \
+  STAT(idle_given_up, "", "others, which it came back in")                    \
+  STAT(idle_compactions, "", "collections that ended with a compaction")      \
+  STAT(idle_returned, "B", "given back by collections")                       \
+  STAT(idle_time, "ns", "of their thread, the others' too")                   \
+  STAT(longest_delay, "ns", "that the program, coming back, waited for one")  \
+  STAT(overhead_compactions, "", "since too much of the heap was unused")     \
+  STAT(overhead_freed, "B", "freed by them, for the decay")                    \
+  STAT(overhead_time, "ns", "that they took")
 
 #define CAML_HEAP_FIELD(name, unit, help) size_t name;
 #define CAML_HEAP_HOOK_FIELDS(name, help)                                     \
@@ -64,11 +77,19 @@ struct caml_heap_statistics {
 #undef CAML_HEAP_FIELD
 #undef CAML_HEAP_HOOK_FIELDS
 
+/* What nobody asked for, counted by who did it */
+#define CAML_HEAP_COUNTER(name, unit, help) _Atomic size_t name;
+struct caml_heap_automatic {
+  CAML_HEAP_AUTOMATIC(CAML_HEAP_COUNTER)
+};
+#undef CAML_HEAP_COUNTER
+
 /* Fills in [statistics].  What jemalloc counts is of one moment, unless others
    keep setting its "epoch", and the rest of about that one.  Some 100
    microseconds.  False if jemalloc has no memory for them.  From any thread. */
 bool caml_heap_statistics_read(struct caml_arena* arena,
                                const struct caml_heap_in_use* in_use,
+                               const struct caml_heap_automatic* automatic,
                                struct caml_heap_statistics* statistics);
 
 enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,

@@ -63,7 +63,8 @@ let knobs () =
     all;
   assert (List.map (fun (k : Knob.description) -> k.name) all
           = [ "dirty_decay_ms"; "muzzy_decay_ms"; "background_purge";
-              "compact_purge"; "thp"; "heap_limit"; "heap_stats" ]);
+              "compact_purge"; "thp"; "heap_limit"; "idle_compact_ms";
+              "idle_pause_ms"; "max_overhead"; "heap_stats" ]);
   let dirty = List.hd all in
   assert (dirty.unit = "ms" && dirty.words = [ "never", -1 ] && dirty.any_time);
   Knob.(set dirty_decay_ms 5);
@@ -78,6 +79,10 @@ let knobs () =
   assert (Knob.(get compact_purge) = Knob.Lazy);
   Knob.(set compact_purge Forced);
   assert (Knob.(get thp) = Knob.System);
+  Knob.(set idle_compact_ms (-1));
+  assert (Knob.(get idle_compact_ms) = -1);
+  Knob.(set idle_pause_ms 1);
+  assert (Knob.(get idle_pause_ms) = 1);
   assert (Knob.(get heap_stats) = Knob.Off);
   let wrong f message =
     match f () with

@@ -1,0 +1,242 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The thread that watches for an idle program. */
+
+#define CAML_INTERNALS
+
+#include <signal.h>
+#include <time.h>
+#include "caml/domain.h"
+#include "caml/heap_memory.h"
+#include "caml/platform.h"
+#include "caml/version.h"
+#include "heap_jemalloc.h"
+
+#if OCAML_VERSION < 50300
+#define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
+#endif
+
+#define STACK_SIZE ((size_t)1 << 20)
+
+/* A heap below this is not worth a thread. */
+#define LEAST_HEAP ((size_t)4 << 20)
+
+/* Looks a period of Xidle_compact_ms: one after the other without a sign of the
+   program make an idle one. */
+#define LOOKS 4
+
+/* But not more often than this */
+#define LEAST_WAIT NS_PER_MS
+
+#define NS_PER_MS 1000000ull
+
+static void lock(struct caml_idle* idle) {
+  pthread_mutex_lock(&idle->lock);
+}
+
+static void unlock(struct caml_idle* idle) {
+  pthread_mutex_unlock(&idle->lock);
+}
+
+/* Waits for a change, with the lock, until [deadline] ns at most. */
+static void wait_until(struct caml_idle* idle, uint64_t deadline) {
+  struct timespec t = { .tv_sec = (time_t)(deadline / 1000000000),
+                        .tv_nsec = (long)(deadline % 1000000000) };
+  pthread_cond_timedwait(&idle->changed, &idle->lock, &t);
+}
+
+/* The thread */
+
+/* Are all domains in blocking sections? */
+static bool all_blocked(void) {
+  for (int i = 0;; i++) {
+    switch (caml_domain_stand_in(i)) {
+      case CAML_DOMAIN_LAST: return true;
+      case CAML_DOMAIN_NONE: break;
+      case CAML_DOMAIN_BUSY: return false;
+      case CAML_DOMAIN_STOOD_IN: caml_domain_stand_down(); break;
+    }
+  }
+}
+
+static uint64_t idle_ns(void) {
+  intnat ms = caml_heap_knob_get(CAML_KNOB_idle_compact_ms);
+  return ms < 0 ? UINT64_MAX : (uint64_t)ms * NS_PER_MS;
+}
+
+/* Waits until the program has been idle for long enough, and returns for how
+   long; 0 if the thread is to stop or is no longer wanted. */
+static uint64_t wait_for_idleness(struct caml_idle* idle) {
+  uint64_t wanted;
+  while (!atomic_load(&idle->stopping)
+         && (wanted = idle_ns()) != UINT64_MAX) {
+    uint64_t now = caml_heap_now(), look = wanted / LOOKS;
+    bool was_quiet = atomic_exchange(&idle->quiet, true);
+    bool blocked = all_blocked();
+    if (!was_quiet || !blocked) idle->began = now;
+    if (blocked && now - idle->began >= wanted) return now - idle->began + 1;
+    wait_until(idle, now + (look > LEAST_WAIT ? look : LEAST_WAIT));
+  }
+  return 0;
+}
+
+/* Waits to be woken up, or for the deadline. */
+static void sleep_until_woken(struct caml_idle* idle) {
+  atomic_store(&idle->asleep, true);
+  while (atomic_load(&idle->asleep) && caml_idle_undisturbed(idle)) {
+    if (idle->deadline == 0)
+      pthread_cond_wait(&idle->changed, &idle->lock);
+    else if (caml_heap_now() < idle->deadline)
+      wait_until(idle, idle->deadline);
+    else
+      break;
+  }
+  atomic_store(&idle->asleep, false);
+}
+
+static void* watch(void* data) {
+  struct caml_idle* idle = data;
+  uint64_t since;
+  lock(idle);
+  idle->began = idle->history.ended = caml_heap_now();
+  while (!atomic_load(&idle->stopping)) {
+    since = wait_for_idleness(idle);
+    idle->deadline = 0;
+    if (since == 0 || caml_idle_collect(idle, since) != CAML_IDLE_GIVEN_UP)
+      sleep_until_woken(idle);
+  }
+  unlock(idle);
+  return NULL;
+}
+
+/* Makes the thread, with the lock held.  Without memory for one, the next
+   blocking section tries again. */
+static bool start(struct caml_idle* idle) {
+  pthread_attr_t attr;
+  sigset_t all, saved;
+  int error;
+  if (pthread_attr_init(&attr) != 0) return false;
+  pthread_attr_setstacksize(&attr, STACK_SIZE);
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &saved);
+  error = pthread_create(&idle->thread, &attr, watch, idle);
+  pthread_sigmask(SIG_SETMASK, &saved, NULL);
+  pthread_attr_destroy(&attr);
+  idle->running = error == 0;
+  return idle->running;
+}
+
+/* The program */
+
+/* A blocking section begins or ends, the first since [quiet] was set.  The thread
+   sees that by [quiet]; if it sleeps, it is woken up. */
+static void disturb(struct caml_idle* idle) {
+  if (!atomic_load(&idle->asleep)) {
+    atomic_store(&idle->quiet, false);
+    if (!atomic_load(&idle->asleep)) return;
+  }
+  if (caml_heap_knob_get(CAML_KNOB_idle_compact_ms) < 0
+      || caml_heap_in_use() < LEAST_HEAP)
+    return;
+  lock(idle);
+  if (atomic_load(&idle->asleep) && !atomic_load(&idle->stopping)
+      && (idle->running || start(idle))) {
+    atomic_store(&idle->quiet, false);
+    atomic_store(&idle->asleep, false);
+    pthread_cond_broadcast(&idle->changed);
+  }
+  unlock(idle);
+}
+
+static void note_delay(uint64_t delay) {
+  _Atomic size_t* longest = &caml_heap.automatic.longest_delay;
+  size_t so_far = atomic_load(longest);
+  while (delay > so_far
+         && !atomic_compare_exchange_weak(longest, &so_far, delay)) {}
+}
+
+void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
+  struct caml_idle* idle = &caml_heap.idle;
+  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed)) disturb(idle);
+  if (caml_plat_try_lock(domain_lock)) return;
+  if (atomic_load(&idle->collecting)) {
+    uint64_t began = caml_heap_now();
+    atomic_store(&idle->quiet, false);
+    caml_plat_lock_blocking(domain_lock);
+    note_delay(caml_heap_now() - began);
+  } else {
+    caml_plat_lock_blocking(domain_lock);
+  }
+}
+
+void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
+  struct caml_idle* idle = &caml_heap.idle;
+  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed)) disturb(idle);
+  caml_plat_unlock(domain_lock);
+}
+
+static void init_lock(struct caml_idle* idle) {
+  pthread_condattr_t attr;
+  pthread_mutex_init(&idle->lock, NULL);
+  pthread_condattr_init(&attr);
+  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+  pthread_cond_init(&idle->changed, &attr);
+  pthread_condattr_destroy(&attr);
+}
+
+/* No thread yet: the next blocking section asks for one. */
+static void reset(struct caml_idle* idle) {
+  idle->running = false;
+  atomic_store(&idle->stopping, false);
+  atomic_store(&idle->collecting, false);
+  atomic_store(&idle->compacting, false);
+  atomic_store(&idle->asleep, true);
+  atomic_store(&idle->quiet, true);
+}
+
+void caml_idle_init(struct caml_idle* idle) {
+  caml_idle_forget(idle);
+  init_lock(idle);
+  reset(idle);
+}
+
+void caml_idle_stop(struct caml_idle* idle) {
+  lock(idle);
+  atomic_store(&idle->stopping, true);
+  pthread_cond_broadcast(&idle->changed);
+  unlock(idle);
+  if (!idle->running) return;
+  /* It may be waiting for this domain in a stop-the-world section. */
+  caml_bt_exit_ocaml();
+  caml_release_domain_lock();
+  pthread_join(idle->thread, NULL);
+  caml_bt_enter_ocaml();
+  caml_acquire_domain_lock();
+  idle->running = false;
+}
+
+void caml_idle_hold(struct caml_idle* idle) {
+  lock(idle);
+}
+
+void caml_idle_release(struct caml_idle* idle) {
+  unlock(idle);
+}
+
+void caml_idle_forked(struct caml_idle* idle) {
+  bool stopped = atomic_load(&idle->stopping);
+  caml_idle_forget(idle);
+  init_lock(idle);
+  reset(idle);
+  atomic_store(&idle->stopping, stopped);
+}

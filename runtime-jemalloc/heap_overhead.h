@@ -1,0 +1,44 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Compactions at the end of a major cycle when too much of the heap is unused.
+   Written by one domain, inside a stop-the-world section. */
+
+#ifndef CAML_HEAP_OVERHEAD_H
+#define CAML_HEAP_OVERHEAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct caml_overhead {
+  /* At the ends of cycles */
+  uint64_t allocated[2]; /* bytes since the program began: the last, the one before */
+  size_t in_use;         /* bytes, at the last */
+  /* Since too much seemed to be unused */
+  int cycles;            /* until that is known; 0: it does not seem so */
+  double hurry;          /* the part of a cycle's work that a slice has to do */
+  uint64_t suspected;    /* since when, ns */
+  /* A compaction */
+  bool compacting;       /* the cycle that has ended ends with ours */
+  uint64_t began;        /* ns */
+  size_t before;         /* bytes in use */
+  /* Until the next */
+  unsigned doublings;
+  uint64_t not_before;   /* ns */
+};
+
+/* Our compaction has ended.  What it freed is left to the decay, which does not
+   stop the program. */
+void caml_overhead_compacted(struct caml_overhead* overhead);
+
+#endif /* CAML_HEAP_OVERHEAD_H */

@@ -1,0 +1,48 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Standing in for a domain: a thread of the runtime does collector's work in the
+   place of the domain's own threads while these are all in blocking sections.
+   Included by domain.c alone, whose static data it is about. */
+
+#if OCAML_VERSION < 50300
+#define MAX_DOMAINS Max_domains
+#else
+#define MAX_DOMAINS ((int)caml_params->max_domains)
+#endif
+
+/* A domain that is being made or is ending has [all_domains_lock]. */
+enum caml_stand_in caml_domain_stand_in(int i)
+{
+  enum caml_stand_in result = CAML_DOMAIN_BUSY;
+  dom_internal* d;
+  if (i >= MAX_DOMAINS) return CAML_DOMAIN_LAST;
+  if (!caml_plat_try_lock(&all_domains_lock)) return CAML_DOMAIN_BUSY;
+  d = &all_domains[i];
+  if (!d->interruptor.running) {
+    result = CAML_DOMAIN_NONE;
+  } else if (caml_plat_try_lock(&d->domain_lock)) {
+    result = CAML_DOMAIN_STOOD_IN;
+    domain_self = d;
+    caml_state = d->state;
+  }
+  caml_plat_unlock(&all_domains_lock);
+  return result;
+}
+
+void caml_domain_stand_down(void)
+{
+  dom_internal* d = domain_self;
+  domain_self = NULL;
+  caml_state = NULL;
+  caml_plat_unlock(&d->domain_lock);
+}

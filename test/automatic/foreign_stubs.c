@@ -1,0 +1,51 @@
+/* Values in C code across a blocking section, and threads that OCaml does not
+   know. */
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include <caml/alloc.h>
+#include <caml/callback.h>
+#include <caml/memory.h>
+#include <caml/mlvalues.h>
+#include <caml/signals.h>
+#include <caml/threads.h>
+
+/* Waits [seconds] and returns the block that it was given, which has moved. */
+value foreign_hold(value block, value seconds) {
+  CAMLparam1(block);
+  value* root = malloc(sizeof(value));
+  value held;
+  *root = block;
+  caml_register_generational_global_root(root);
+  caml_release_runtime_system();
+  sleep((unsigned)Int_val(seconds));
+  caml_acquire_runtime_system();
+  held = *root;
+  caml_remove_generational_global_root(root);
+  free(root);
+  CAMLreturn(held == block ? held : Val_unit);
+}
+
+static void* call(void* times) {
+  caml_c_thread_register();
+  for (int i = 0; i < *(int*)times; i++) {
+    caml_acquire_runtime_system();
+    caml_callback(*caml_named_value("work"), Val_int(i));
+    caml_release_runtime_system();
+    usleep(2000);
+  }
+  caml_c_thread_unregister();
+  return NULL;
+}
+
+/* Has a thread of its own call [work] so many times, and waits for it. */
+value foreign_calls(value times) {
+  int n = Int_val(times);
+  pthread_t thread;
+  caml_release_runtime_system();
+  pthread_create(&thread, NULL, call, &n);
+  pthread_join(thread, NULL);
+  caml_acquire_runtime_system();
+  return Val_unit;
+}

@@ -1,0 +1,186 @@
+(* What an idle program does by itself.  idle CASE: exits with 0 if all is as it
+   should be. *)
+
+let mib = 1 lsl 20
+
+let rss () =
+  let ic = open_in "/proc/self/statm" in
+  let line = input_line ic in
+  close_in ic;
+  int_of_string (List.nth (String.split_on_char ' ' line) 1) * 4096 / mib
+
+let has_compaction = Sys.ocaml_release.minor > 1
+
+let compactions () = (Gc.quick_stat ()).compactions
+
+(* [n] MiB, of which one part in 40 is kept *)
+let kept = ref [||]
+
+let grow_and_drop n =
+  let blocks =
+    Array.init (n * mib / 128) (fun i -> Bytes.make (40 + i * 7919 mod 130) 'x')
+  in
+  let peak = rss () in
+  kept := Array.init (Array.length blocks / 40) (fun i -> blocks.(40 * i));
+  peak
+
+let intact () =
+  Array.iteri
+    (fun i b ->
+       assert (Bytes.length b = 40 + i * 40 * 7919 mod 130
+               && Bytes.for_all (( = ) 'x') b))
+    !kept
+
+(* Waits by [block], a short while, for the heap to be [most] MiB at most.  Each
+   look is the program's: it must be idle from one to the next. *)
+let wait_for ?(block = fun () -> Unix.sleepf 0.5) most =
+  let rec look n =
+    if rss () > most then
+      if n = 0 then (Printf.printf "%d MiB, not %d\n" (rss ()) most; exit 1)
+      else (block (); look (n - 1)) in
+  look 20
+
+(* Without a compaction the blocks that are kept hold most of their pools. *)
+let goes_back ?block peak =
+  if has_compaction then begin
+    wait_for ?block (peak / 3);
+    assert (compactions () >= 1)
+  end else begin
+    let cycles () = (Gc.quick_stat ()).major_collections in
+    let before = cycles () in
+    Option.value block ~default:(fun () -> Unix.sleepf 1.5) ();
+    assert (cycles () >= before + 2)
+  end;
+  intact ()
+
+let single () = goes_back (grow_and_drop 100)
+
+let never () =
+  let peak = grow_and_drop 100 in
+  Unix.sleepf 3.;
+  Printf.printf "%d of %d MiB\n" (rss ()) peak;
+  assert (rss () > peak * 3 / 4 && compactions () = 0)
+
+(* Threads in all the ways that they wait *)
+let threads () =
+  let peak = grow_and_drop 100 in
+  let m = Mutex.create () and c = Condition.create () in
+  let channel = Event.new_channel () in
+  let stop = ref false in
+  let until_stop f () = while not !stop do f () done in
+  let waiting = [
+    Thread.create (fun () ->
+        Mutex.lock m;
+        while not !stop do Condition.wait c m done;
+        Mutex.unlock m) ();
+    Thread.create (fun () -> Event.sync (Event.receive channel)) ();
+    Thread.create (until_stop (fun () -> Thread.delay 1.)) ();
+    Thread.create (until_stop (fun () -> ignore (Unix.select [] [] [] 1.))) () ]
+  in
+  goes_back ~block:(fun () -> Thread.delay 1.) peak;
+  stop := true;
+  Mutex.protect m (fun () -> Condition.broadcast c);
+  Event.sync (Event.send channel ());
+  List.iter Thread.join waiting
+
+(* Two domains wait, each with a heap of its own, and this one for them. *)
+let domains () =
+  let one n () =
+    let blocks = Array.init 400_000 (fun i -> Some (i + n)) in
+    let some = Array.init 4_000 (fun i -> blocks.(i * 100)) in
+    Unix.sleepf 4.;
+    Array.iteri (fun i v -> assert (v = Some (100 * i + n))) some in
+  let peak = grow_and_drop 100 in
+  let ds = List.map (fun n -> Domain.spawn (one n)) [ 1; 2 ] in
+  List.iter Domain.join ds;
+  goes_back peak
+
+let fork () =
+  match Unix.fork () with
+  | 0 -> single ()
+  | child ->
+    let _, status = Unix.waitpid [] child in
+    assert (status = Unix.WEXITED 0);
+    single ();
+    (* a thread is there now: a child has to have one again *)
+    (match Unix.fork () with
+     | 0 -> single ()
+     | child -> assert (snd (Unix.waitpid [] child) = Unix.WEXITED 0))
+
+(* Finalisers wait for the program; what is only weakly reachable goes. *)
+let finalisers () =
+  let here = Thread.id (Thread.self ()) and called = ref [] in
+  let finalise f last =
+    let b = Bytes.make 100 'f' in
+    if last then Gc.finalise_last (fun () -> f ()) b
+    else Gc.finalise (fun b -> assert (Bytes.get b 9 = 'f'); f ()) b in
+  let note () = called := Thread.id (Thread.self ()) :: !called in
+  let weak = Weak.create 1 and key = ref (Some (ref 1)) in
+  let e = Ephemeron.K1.make (Option.get !key) (Bytes.make 10 'e') in
+  Weak.set weak 0 (Some (ref 2));
+  finalise note true;
+  finalise note false;
+  let peak = grow_and_drop 100 in
+  assert (Ephemeron.K1.query e (Option.get !key) <> None);
+  key := None;
+  goes_back peak;
+  Gc.minor ();
+  assert (!called = [ here; here ]);
+  assert (Weak.get weak 0 = None);
+  assert (Obj.Ephemeron.check_key (Obj.repr e |> Obj.magic) 0 = false)
+
+(* How often each thread of process [pid] but the first has gone to sleep *)
+let sleeps pid =
+  let dir = Printf.sprintf "/proc/%d/task" pid in
+  let of_task task =
+    let ic = open_in (Printf.sprintf "%s/%s/status" dir task) in
+    let rec find () =
+      match Scanf.sscanf_opt (input_line ic) "voluntary_ctxt_switches: %d" Fun.id
+      with
+      | Some n -> close_in ic; n
+      | None -> find () in
+    find () in
+  Sys.readdir dir |> Array.to_list
+  |> List.filter (( <> ) (string_of_int pid))
+  |> List.map of_task
+
+(* A child's: who reads the counts must not be who sleeps *)
+let rest () =
+  let r, w = Unix.pipe () in
+  match Unix.fork () with
+  | 0 ->
+    goes_back (grow_and_drop 100);
+    ignore (Unix.write_substring w "x" 0 1);
+    Unix.sleepf 60.
+  | child ->
+    ignore (Unix.read r (Bytes.create 1) 0 1);
+    Unix.sleepf 5.;
+    let before = sleeps child in
+    Unix.sleepf 3.;
+    let after = sleeps child in
+    Unix.kill child Sys.sigkill;
+    ignore (Unix.waitpid [] child);
+    List.iter (Printf.printf "%d ") (before @ after);
+    assert (before <> [] && before = after)
+
+(* Nothing new to find: no second collection, whatever wakes the program *)
+let once () =
+  let peak = grow_and_drop 100 in
+  goes_back peak;
+  let cycles () = (Gc.quick_stat ()).major_collections in
+  Unix.sleepf 1.;
+  let before = cycles () in
+  for _ = 1 to 10 do Unix.sleepf 0.3 done;
+  assert (cycles () = before)
+
+let () =
+  match Sys.argv.(1) with
+  | "single" -> single ()
+  | "never" -> never ()
+  | "threads" -> threads ()
+  | "domains" -> domains ()
+  | "fork" -> fork ()
+  | "finalisers" -> finalisers ()
+  | "rest" -> rest ()
+  | "once" -> once ()
+  | _ -> exit 2
