@@ -14,8 +14,6 @@
 
 #define CAML_INTERNALS
 
-#include <signal.h>
-#include <time.h>
 #include "caml/domain.h"
 #include "caml/heap_memory.h"
 #include "caml/platform.h"
@@ -38,21 +36,12 @@
 /* But not more often than this */
 #define LEAST_WAIT NS_PER_MS
 
-#define NS_PER_MS 1000000ull
-
 static void lock(struct caml_idle* idle) {
   pthread_mutex_lock(&idle->lock);
 }
 
 static void unlock(struct caml_idle* idle) {
   pthread_mutex_unlock(&idle->lock);
-}
-
-/* Waits for a change, with the lock, until [deadline] ns at most. */
-static void wait_until(struct caml_idle* idle, uint64_t deadline) {
-  struct timespec t = { .tv_sec = (time_t)(deadline / 1000000000),
-                        .tv_nsec = (long)(deadline % 1000000000) };
-  pthread_cond_timedwait(&idle->changed, &idle->lock, &t);
 }
 
 /* The thread */
@@ -81,11 +70,12 @@ static uint64_t wait_for_idleness(struct caml_idle* idle) {
   while (!atomic_load(&idle->stopping)
          && (wanted = idle_ns()) != UINT64_MAX) {
     uint64_t now = caml_heap_now(), look = wanted / LOOKS;
-    bool was_quiet = atomic_exchange(&idle->quiet, true);
-    bool blocked = all_blocked();
-    if (!was_quiet || !blocked) idle->began = now;
-    if (blocked && now - idle->began >= wanted) return now - idle->began + 1;
-    wait_until(idle, now + (look > LEAST_WAIT ? look : LEAST_WAIT));
+    if (!atomic_exchange(&idle->quiet, true) || !all_blocked())
+      idle->began = now;
+    else if (now - idle->began >= wanted)
+      return now - idle->began + 1;
+    caml_thread_wait_until(&idle->changed, &idle->lock,
+                           now + (look > LEAST_WAIT ? look : LEAST_WAIT));
   }
   return 0;
 }
@@ -97,7 +87,7 @@ static void sleep_until_woken(struct caml_idle* idle) {
     if (idle->deadline == 0)
       pthread_cond_wait(&idle->changed, &idle->lock);
     else if (caml_heap_now() < idle->deadline)
-      wait_until(idle, idle->deadline);
+      caml_thread_wait_until(&idle->changed, &idle->lock, idle->deadline);
     else
       break;
   }
@@ -122,17 +112,7 @@ static void* watch(void* data) {
 /* Makes the thread, with the lock held.  Without memory for one, the next
    blocking section tries again. */
 static bool start(struct caml_idle* idle) {
-  pthread_attr_t attr;
-  sigset_t all, saved;
-  int error;
-  if (pthread_attr_init(&attr) != 0) return false;
-  pthread_attr_setstacksize(&attr, STACK_SIZE);
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &saved);
-  error = pthread_create(&idle->thread, &attr, watch, idle);
-  pthread_sigmask(SIG_SETMASK, &saved, NULL);
-  pthread_attr_destroy(&attr);
-  idle->running = error == 0;
+  idle->running = caml_thread_start(&idle->thread, STACK_SIZE, watch, idle);
   return idle->running;
 }
 
@@ -185,15 +165,6 @@ void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
   caml_plat_unlock(domain_lock);
 }
 
-static void init_lock(struct caml_idle* idle) {
-  pthread_condattr_t attr;
-  pthread_mutex_init(&idle->lock, NULL);
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&idle->changed, &attr);
-  pthread_condattr_destroy(&attr);
-}
-
 /* No thread yet: the next blocking section asks for one. */
 static void reset(struct caml_idle* idle) {
   idle->running = false;
@@ -206,7 +177,7 @@ static void reset(struct caml_idle* idle) {
 
 void caml_idle_init(struct caml_idle* idle) {
   caml_idle_forget(idle);
-  init_lock(idle);
+  caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
 }
 
@@ -236,7 +207,7 @@ void caml_idle_release(struct caml_idle* idle) {
 void caml_idle_forked(struct caml_idle* idle) {
   bool stopped = atomic_load(&idle->stopping);
   caml_idle_forget(idle);
-  init_lock(idle);
+  caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
   atomic_store(&idle->stopping, stopped);
 }

@@ -52,8 +52,6 @@
 #define COMPACT_BYTES ((size_t)1 << 20)
 #define COMPACT_PART 20
 
-#define NS_PER_MS 1000000ull
-
 #if OCAML_VERSION < 50200
 static void finish_cycle(bool compact) {
   (void)compact;
@@ -111,10 +109,6 @@ struct round {
   uint64_t allocated;     /* words, directly or by promotion, since it began */
   uint64_t minor;         /* words, in the minor heap, likewise */
 };
-
-static size_t held(void) {
-  return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
-}
 
 /* Slices */
 
@@ -318,7 +312,7 @@ static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
                  uint64_t began, size_t before) {
   struct caml_heap_automatic* a = &caml_heap.automatic;
   struct caml_idle_history* h = &idle->history;
-  size_t after = held();
+  size_t after = caml_heap_held();
   h->ended = caml_heap_now();
   h->cost = h->ended - began;
   atomic_fetch_add(&a->idle_time, h->cost);
@@ -354,7 +348,7 @@ enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
     outcome = is_worth(idle, &r);
     if (outcome == CAML_IDLE_LATER && idle->deadline == 0) {
       set_goal(idle, &r);
-      before = held();
+      before = caml_heap_held();
       outcome = collect(idle, since, began);
       if (outcome == CAML_IDLE_DONE && !remember(idle))
         outcome = CAML_IDLE_GIVEN_UP;

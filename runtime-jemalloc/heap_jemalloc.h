@@ -19,7 +19,6 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 #include "caml/misc.h"
 #include "heap_idle.h"
 #include "heap_knobs.h"
@@ -41,17 +40,17 @@ struct caml_heap {
 
 extern struct caml_heap caml_heap;
 
-/* Nanoseconds of the monotonic clock.  From any thread. */
-static inline uint64_t caml_heap_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
+#define NS_PER_MS 1000000ull
 
 /* Bytes in pools and large blocks.  From any thread. */
 static inline size_t caml_heap_in_use(void) {
   return atomic_load(&caml_heap.in_use.pools)
     + atomic_load(&caml_heap.in_use.large);
+}
+
+/* The same, and in dirty pages. */
+static inline size_t caml_heap_held(void) {
+  return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
 }
 
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that

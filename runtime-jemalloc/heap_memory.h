@@ -93,7 +93,7 @@ void caml_heap_cycle_ended(bool compaction);
 bool caml_heap_compaction_is_due(void);
 
 /* The part of a cycle's work that a slice, [howmuch] of which was asked for, is to
-   do at least.  Nanoseconds; called by any domain. */
+   do at least: 0 to 1.  Takes nanoseconds; called by any domain. */
 double caml_heap_hurry(intnat howmuch);
 
 /* Gc.control.max_overhead, percent; 0 where there are no such compactions.  A

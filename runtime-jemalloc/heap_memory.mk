@@ -11,7 +11,7 @@ heap_memory_C_SOURCES = \
   heap_memory_jemalloc heap_control heap_idle heap_idle_collect heap_knobs \
   heap_limit heap_map heap_overhead heap_statistics heap_tweaks \
   jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
-  jemalloc_pools
+  jemalloc_pools jemalloc_thread
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h
 

@@ -47,10 +47,6 @@
 #define HURRY_PART 32
 #define MOST_SLICES 64
 
-static size_t resident(void) {
-  return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
-}
-
 /* Bytes in blocks, garbage that has not been swept among them, and what has been
    allocated since the program began */
 static void measure(size_t* blocks, uint64_t* allocated) {
@@ -108,12 +104,23 @@ static void decide(struct caml_overhead* o, size_t all, size_t blocks,
   if (!o->compacting) wait_longer(o, true);
 }
 
+/* Begins two cycles that hurry, ends them, or neither. */
+static void consider(struct caml_overhead* o, intnat percent) {
+  size_t all = caml_heap_held(), blocks;
+  uint64_t allocated;
+  measure(&blocks, &allocated);
+  if (o->cycles > 0) {
+    if (--o->cycles == 0) decide(o, all, blocks, percent);
+  } else if (is_suspect(o, all, blocks, allocated, percent)) {
+    o->suspected = caml_heap_now();
+    o->cycles = 2;
+    o->hurry = slice_of_hurry();
+  }
+}
+
 void caml_heap_cycle_ended(bool compaction) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
-  size_t all = resident(), blocks;
-  uint64_t allocated;
-  measure(&blocks, &allocated);
   o->compacting = false;
   if (compaction || atomic_load(&caml_heap.idle.collecting)
       || percent >= NEVER) {
@@ -122,12 +129,8 @@ void caml_heap_cycle_ended(bool compaction) {
   } else if (percent == 0) {
     o->suspected = caml_heap_now();
     o->compacting = true;
-  } else if (o->cycles > 0) {
-    if (--o->cycles == 0) decide(o, all, blocks, percent);
-  } else if (is_suspect(o, all, blocks, allocated, percent)) {
-    o->suspected = caml_heap_now();
-    o->cycles = 2;
-    o->hurry = slice_of_hurry();
+  } else {
+    consider(o, percent);
   }
   o->before = caml_heap_in_use();
   o->began = caml_heap_now();

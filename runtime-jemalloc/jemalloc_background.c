@@ -14,8 +14,6 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
-#include <signal.h>
-#include <time.h>
 #include "jemalloc_background.h"
 
 /* jemalloc, statistics included, uses a few KiB; the rest is for the C
@@ -25,7 +23,7 @@
 /* How often the thread looks while pages are waiting.  jemalloc's decay goes in
    200 steps over the decay time; with a tenth of the default, the last pages go
    at most that much late. */
-#define INTERVAL_MS 100
+#define INTERVAL_NS 100000000ull
 
 static void lock(struct caml_background* b) {
   int error = pthread_mutex_lock(&b->lock);
@@ -35,17 +33,6 @@ static void lock(struct caml_background* b) {
 
 static void unlock(struct caml_background* b) {
   pthread_mutex_unlock(&b->lock);
-}
-
-static void wait_a_little(struct caml_background* b) {
-  struct timespec until;
-  clock_gettime(CLOCK_MONOTONIC, &until);
-  until.tv_nsec += INTERVAL_MS * 1000000L;
-  if (until.tv_nsec >= 1000000000L) {
-    until.tv_nsec -= 1000000000L;
-    until.tv_sec++;
-  }
-  pthread_cond_timedwait(&b->changed, &b->lock, &until);
 }
 
 /* Purges what is due.  Is something left to be purged later?  The lock is held
@@ -70,7 +57,8 @@ static void* background(void* data) {
   lock(b);
   while (!b->stopping) {
     if (decay(b))
-      wait_a_little(b);
+      caml_thread_wait_until(&b->changed, &b->lock,
+                             caml_heap_now() + INTERVAL_NS);
     else
       sleep_until_woken(b);
   }
@@ -81,35 +69,15 @@ static void* background(void* data) {
 /* Makes the thread, with the lock held.  Without one, the decay happens when
    the arena is used, and the next [caml_background_freed] tries again. */
 static bool start(struct caml_background* b) {
-  pthread_attr_t attr;
-  sigset_t all, saved;
-  int error;
-
-  if (pthread_attr_init(&attr) != 0) return false;
-  pthread_attr_setstacksize(&attr, STACK_SIZE);
-  sigfillset(&all);
-  pthread_sigmask(SIG_BLOCK, &all, &saved);
-  error = pthread_create(&b->thread, &attr, background, b);
-  pthread_sigmask(SIG_SETMASK, &saved, NULL);
-  pthread_attr_destroy(&attr);
-  b->running = error == 0;
+  b->running = caml_thread_start(&b->thread, STACK_SIZE, background, b);
   return b->running;
-}
-
-static void init_lock(struct caml_background* b) {
-  pthread_condattr_t attr;
-  pthread_mutex_init(&b->lock, NULL);
-  pthread_condattr_init(&attr);
-  pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-  pthread_cond_init(&b->changed, &attr);
-  pthread_condattr_destroy(&attr);
 }
 
 void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
   b->arena = arena;
   b->running = b->stopping = false;
   atomic_store(&b->state, CAML_BACKGROUND_OFF);
-  init_lock(b);
+  caml_thread_init_lock(&b->lock, &b->changed);
 }
 
 void caml_background_on(struct caml_background* b) {
@@ -156,7 +124,7 @@ void caml_background_release(struct caml_background* b) {
 
 void caml_background_forked(struct caml_background* b) {
   bool had_thread = b->running;
-  init_lock(b);
+  caml_thread_init_lock(&b->lock, &b->changed);
   b->running = b->stopping = false;
   if (atomic_load(&b->state) == CAML_BACKGROUND_OFF) return;
   atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);

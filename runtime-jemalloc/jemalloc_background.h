@@ -22,6 +22,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include "jemalloc_arena.h"
+#include "jemalloc_thread.h"
 
 enum caml_background_state {
   CAML_BACKGROUND_OFF,    /* no thread, and none is wanted */

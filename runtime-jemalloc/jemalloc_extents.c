@@ -19,9 +19,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <time.h>
 #include <unistd.h>
 #include "jemalloc_extents.h"
+#include "jemalloc_thread.h"
 
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
@@ -41,17 +41,10 @@ static void count(struct caml_extent_count* c, bool success, size_t bytes) {
   }
 }
 
-/* Now, in nanoseconds since some moment */
-static size_t now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (size_t)t.tv_sec * 1000000000 + (size_t)t.tv_nsec;
-}
-
 /* [count], of a call that began at [start] */
 static void count_timed(struct caml_extent_count* c, bool success,
                         size_t bytes, size_t start) {
-  atomic_fetch_add_explicit(&c->nanoseconds, now() - start,
+  atomic_fetch_add_explicit(&c->nanoseconds, caml_heap_now() - start,
                             memory_order_relaxed);
   count(c, success, bytes);
 }
@@ -97,7 +90,7 @@ static void* map_extent(size_t size, size_t alignment) {
 /* A mapping of the heap's: counted, named and not yet in use. */
 static void* get_mapping(struct caml_extents* extents, size_t size,
                          size_t alignment) {
-  size_t start = now();
+  size_t start = caml_heap_now();
   void* p = map_extent(size, alignment);
   count_timed(&extents->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
@@ -168,7 +161,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
 static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
                           bool committed, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
-  size_t start = now();
+  size_t start = caml_heap_now();
   bool unmapped = atomic_load(&extents->closing) && munmap(addr, size) == 0;
   (void)committed;
   (void)arena_ind;
@@ -178,7 +171,7 @@ static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
 
 static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
                            bool committed, unsigned arena_ind) {
-  size_t start = now();
+  size_t start = caml_heap_now();
   bool unmapped = munmap(addr, size) == 0;
   (void)committed;
   (void)arena_ind;
@@ -187,7 +180,7 @@ static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
 
 static bool advise(struct caml_extent_count* c, void* p, size_t length,
                    int advice) {
-  size_t start = now();
+  size_t start = caml_heap_now();
   bool done = madvise(p, length, advice) == 0;
   count_timed(c, done, length, start);
   return done;
@@ -341,7 +334,7 @@ void* caml_extents_map_block(struct caml_extents* extents, size_t size) {
 static void unmap_block(struct caml_extents* extents, unsigned i) {
   struct caml_heap_mapping* m = &extents->mappings[i];
   void* p = (void*)(uintptr_t)m->start;
-  size_t size = m->size, start = now();
+  size_t size = m->size, start = caml_heap_now();
   bool unmapped = munmap(p, size) == 0;
   count_timed(&extents->dalloc, unmapped, size, start);
   if (!extents->kept[i]) atomic_fetch_sub(&extents->in_blocks, size);

@@ -40,6 +40,15 @@ let wait_for ?(block = fun () -> Unix.sleepf 0.5) most =
       else (block (); look (n - 1)) in
   look 20
 
+let wait_for_compaction () =
+  let rec look n =
+    if compactions () = 0 then begin
+      assert (n > 0);
+      Unix.sleepf 2.;
+      look (n - 1)
+    end in
+  look 10
+
 (* Without a compaction the blocks that are kept hold most of their pools. *)
 let goes_back ?block ?most peak =
   let most = Option.value most ~default:(peak / 3) in
@@ -175,6 +184,46 @@ let once () =
   for _ = 1 to 10 do Unix.sleepf 0.3 done;
   assert (cycles () = before)
 
+(* Xidle_pause_ms=MS: a compaction that would stop the program for longer waits
+   until the program has been idle for ten times as long as it would take, which
+   is more than [moment] for a heap of this size. *)
+let moment = 0.3
+
+let pause ms =
+  let blocks = Array.init 800_000 (fun i -> Bytes.make (40 + i mod 400) 'x') in
+  Gc.full_major ();
+  Array.iteri (fun i _ -> if i mod 4 = 0 then blocks.(i) <- Bytes.empty) blocks;
+  let rec rounds n =
+    if n > 0 && compactions () = 0 then begin
+      ignore (Sys.opaque_identity (Array.init 2_000_000 Option.some));
+      Unix.sleepf moment;
+      rounds (n - 1)
+    end in
+  if ms > 0 then begin
+    rounds 30;
+    assert (compactions () > 0)
+  end else begin
+    rounds 8;
+    assert (compactions () = 0);
+    wait_for_compaction ()
+  end;
+  Array.iteri
+    (fun i b -> assert (i mod 4 = 0 || Bytes.length b = 40 + i mod 400)) blocks
+
+(* As any compaction, it shows in the runtime's events. *)
+let events () =
+  let phases = ref [] in
+  let note _ _ phase = phases := Runtime_events.runtime_phase_name phase :: !phases in
+  Runtime_events.start ();
+  let cursor = Runtime_events.create_cursor None in
+  let callbacks = Runtime_events.Callbacks.create ~runtime_begin:note () in
+  let read () = ignore (Runtime_events.read_poll cursor callbacks None) in
+  let peak = grow_and_drop 100 in
+  read ();
+  phases := [];
+  goes_back ~block:(fun () -> Unix.sleepf 0.5; read ()) peak;
+  assert (List.mem "compaction" !phases)
+
 let () =
   match Sys.argv.(1) with
   | "single" -> single ()
@@ -185,4 +234,6 @@ let () =
   | "finalisers" -> finalisers ()
   | "rest" -> rest ()
   | "once" -> once ()
+  | "pause" -> pause (int_of_string Sys.argv.(2))
+  | "events" -> events ()
   | _ -> exit 2

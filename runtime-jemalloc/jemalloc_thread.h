@@ -1,0 +1,44 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* What the heap's own threads are made of: they block all signals, and wait by the
+   monotonic clock. */
+
+#ifndef CAML_JEMALLOC_THREAD_H
+#define CAML_JEMALLOC_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+/* Nanoseconds of the monotonic clock.  From any thread. */
+static inline uint64_t caml_heap_now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+/* Starts a thread with a stack of [stack] bytes, to be joined.  False if there is
+   no memory for it, or the system has no more threads. */
+bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
+                       void* data);
+
+/* Makes both ready, also over what a fork has left of them. */
+void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed);
+
+/* Waits for a change, with the lock, or until [deadline] by [caml_heap_now]. */
+void caml_thread_wait_until(pthread_cond_t* changed, pthread_mutex_t* lock,
+                            uint64_t deadline);
+
+#endif /* CAML_JEMALLOC_THREAD_H */
