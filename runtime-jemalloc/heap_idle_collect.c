@@ -110,6 +110,11 @@ struct round {
   uint64_t minor;         /* words, in the minor heap, likewise */
 };
 
+/* Bytes in pools, large blocks and dirty pages */
+static size_t held(void) {
+  return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
+}
+
 /* Slices */
 
 /* Adapts the slice to what the last one, of [ns], has shown. */
@@ -312,7 +317,7 @@ static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
                  uint64_t began, size_t before) {
   struct caml_heap_automatic* a = &caml_heap.automatic;
   struct caml_idle_history* h = &idle->history;
-  size_t after = caml_heap_held();
+  size_t after = held();
   h->ended = caml_heap_now();
   h->cost = h->ended - began;
   atomic_fetch_add(&a->idle_time, h->cost);
@@ -348,7 +353,7 @@ enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
     outcome = is_worth(idle, &r);
     if (outcome == CAML_IDLE_LATER && idle->deadline == 0) {
       set_goal(idle, &r);
-      before = caml_heap_held();
+      before = held();
       outcome = collect(idle, since, began);
       if (outcome == CAML_IDLE_DONE && !remember(idle))
         outcome = CAML_IDLE_GIVEN_UP;

@@ -48,11 +48,6 @@ static inline size_t caml_heap_in_use(void) {
     + atomic_load(&caml_heap.in_use.large);
 }
 
-/* The same, and in dirty pages. */
-static inline size_t caml_heap_held(void) {
-  return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
-}
-
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */
 bool caml_heap_give_back(enum caml_compact_purge how);

@@ -57,15 +57,17 @@ static void measure(size_t* blocks, uint64_t* allocated) {
   *allocated = Bsize_wsize(s.alloc_stats.major_words);
 }
 
-static bool too_much(size_t all, size_t blocks, intnat percent) {
-  size_t waste = all > blocks ? all - blocks : 0;
+/* Free pages are not counted: the decay takes them, and a compaction would not
+   bring more. */
+static bool too_much(size_t in_use, size_t blocks, intnat percent) {
+  size_t waste = in_use > blocks ? in_use - blocks : 0;
   return waste >= LEAST_WASTE
     && 100.0 * (double)waste > (double)percent * (double)blocks;
 }
 
 /* All blocks that are younger than two cycles taken for garbage; a heap that
    grows has no room in it. */
-static bool is_suspect(struct caml_overhead* o, size_t all, size_t blocks,
+static bool is_suspect(struct caml_overhead* o, size_t blocks,
                        uint64_t allocated, intnat percent) {
   uint64_t young = allocated - o->allocated[1];
   size_t in_use = caml_heap_in_use(), before = o->in_use;
@@ -74,7 +76,7 @@ static bool is_suspect(struct caml_overhead* o, size_t all, size_t blocks,
   o->in_use = in_use;
   return in_use >= LEAST_WASTE && in_use <= before + before / 32
     && caml_heap_now() >= o->not_before
-    && too_much(all, blocks > young ? blocks - young : 0, percent);
+    && too_much(in_use, blocks > young ? blocks - young : 0, percent);
 }
 
 /* The part of a cycle's work that each slice does: half a minor heap is allocated
@@ -97,21 +99,20 @@ static void wait_longer(struct caml_overhead* o, bool in_vain) {
 }
 
 /* The second cycle that hurried has ended. */
-static void decide(struct caml_overhead* o, size_t all, size_t blocks,
-                   intnat percent) {
+static void decide(struct caml_overhead* o, size_t blocks, intnat percent) {
   o->hurry = 0.0;
-  o->compacting = too_much(all, blocks, percent);
+  o->compacting = too_much(caml_heap_in_use(), blocks, percent);
   if (!o->compacting) wait_longer(o, true);
 }
 
 /* Begins two cycles that hurry, ends them, or neither. */
 static void consider(struct caml_overhead* o, intnat percent) {
-  size_t all = caml_heap_held(), blocks;
+  size_t blocks;
   uint64_t allocated;
   measure(&blocks, &allocated);
   if (o->cycles > 0) {
-    if (--o->cycles == 0) decide(o, all, blocks, percent);
-  } else if (is_suspect(o, all, blocks, allocated, percent)) {
+    if (--o->cycles == 0) decide(o, blocks, percent);
+  } else if (is_suspect(o, blocks, allocated, percent)) {
     o->suspected = caml_heap_now();
     o->cycles = 2;
     o->hurry = slice_of_hurry();

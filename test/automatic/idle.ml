@@ -118,14 +118,20 @@ let fork () =
      | 0 -> single ()
      | child -> assert (snd (Unix.waitpid [] child) = Unix.WEXITED 0))
 
-(* Finalisers wait for the program; what is only weakly reachable goes. *)
+(* Which thread of the system's this is: Thread.self knows only OCaml's. *)
+let system_thread () = Unix.readlink "/proc/thread-self"
+
+(* Finalisers and alarms wait for the program; what is only weakly reachable
+   goes. *)
 let finalisers () =
-  let here = Thread.id (Thread.self ()) and called = ref [] in
+  let here = system_thread () and called = ref [] and alarms = ref [] in
   let finalise f last =
     let b = Bytes.make 100 'f' in
     if last then Gc.finalise_last (fun () -> f ()) b
     else Gc.finalise (fun b -> assert (Bytes.get b 9 = 'f'); f ()) b in
-  let note () = called := Thread.id (Thread.self ()) :: !called in
+  let note () = called := system_thread () :: !called in
+  let alarm =
+    Gc.create_alarm (fun () -> alarms := system_thread () :: !alarms) in
   let weak = Weak.create 1 and key = ref (Some (ref 1)) in
   let e = Ephemeron.K1.make (Option.get !key) (Bytes.make 10 'e') in
   Weak.set weak 0 (Some (ref 2));
@@ -137,6 +143,8 @@ let finalisers () =
   goes_back peak;
   Gc.minor ();
   assert (!called = [ here; here ]);
+  Gc.delete_alarm alarm;
+  assert (!alarms <> [] && List.for_all (( = ) here) !alarms);
   assert (Weak.get weak 0 = None);
   assert (Obj.Ephemeron.check_key (Obj.repr e |> Obj.magic) 0 = false)
 
@@ -183,6 +191,15 @@ let once () =
   let before = cycles () in
   for _ = 1 to 10 do Unix.sleepf 0.3 done;
   assert (cycles () = before)
+
+(* What is left is what Gc.compact would leave, up to a tenth. *)
+let least () =
+  goes_back (grow_and_drop 100);
+  Unix.sleepf 1.;
+  let by_itself = rss () in
+  Gc.compact ();
+  Printf.printf "%d MiB, after Gc.compact %d\n" by_itself (rss ());
+  assert (by_itself <= rss () * 11 / 10)
 
 (* Xidle_pause_ms=MS: a compaction that would stop the program for longer waits
    until the program has been idle for ten times as long as it would take, which
@@ -236,4 +253,5 @@ let () =
   | "once" -> once ()
   | "pause" -> pause (int_of_string Sys.argv.(2))
   | "events" -> events ()
+  | "least" -> least ()
   | _ -> exit 2
