@@ -85,12 +85,13 @@ void caml_heap_compacted(void);
    compaction, asks this first. */
 bool caml_heap_compactable(void);
 
-/* A major cycle has ended, without a compaction or with one: is one due since too
-   much of the heap is unused?  Called by one domain, inside the stop-the-world
-   section and after the sweep; before a barrier, after which each domain asks
+/* A major cycle has ended: is a compaction due since too much of the heap is unused?
+   [asked]: 1 for a cycle that ends with one anyway, -1 for one before it, which is
+   to end without.  Called by one domain, inside the stop-the-world section and after
+   the sweep; before a barrier, after which each domain asks
    [caml_heap_compaction_is_due]. */
-void caml_heap_cycle_ended(bool compaction);
-bool caml_heap_compaction_is_due(void);
+void caml_heap_cycle_ended(int asked);
+bool caml_heap_compaction_is_due(int asked);
 
 /* The part of a cycle's work that a slice, [howmuch] of which was asked for, is to
    do at least: 0 to 1.  Takes nanoseconds; called by any domain. */

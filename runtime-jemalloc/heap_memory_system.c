@@ -90,12 +90,12 @@ void caml_heap_compacted(void) {
 
 #endif
 
-void caml_heap_cycle_ended(bool compaction) {
-  (void)compaction;
+void caml_heap_cycle_ended(int asked) {
+  (void)asked;
 }
 
-bool caml_heap_compaction_is_due(void) {
-  return false;
+bool caml_heap_compaction_is_due(int asked) {
+  return asked > 0;
 }
 
 double caml_heap_hurry(intnat howmuch) {

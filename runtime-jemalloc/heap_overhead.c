@@ -119,11 +119,11 @@ static void consider(struct caml_overhead* o, intnat percent) {
   }
 }
 
-void caml_heap_cycle_ended(bool compaction) {
+void caml_heap_cycle_ended(int asked) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
   o->compacting = false;
-  if (compaction || atomic_load(&caml_heap.idle.collecting)
+  if (asked != 0 || atomic_load(&caml_heap.idle.collecting)
       || percent >= NEVER) {
     o->cycles = 0;
     o->hurry = 0.0;
@@ -137,8 +137,8 @@ void caml_heap_cycle_ended(bool compaction) {
   o->began = caml_heap_now();
 }
 
-bool caml_heap_compaction_is_due(void) {
-  return caml_heap.overhead.compacting;
+bool caml_heap_compaction_is_due(int asked) {
+  return asked > 0 || caml_heap.overhead.compacting;
 }
 
 double caml_heap_hurry(intnat howmuch) {
