@@ -1,14 +1,12 @@
-(* compact MIB [records]: grows a heap to MIB of small blocks, or of records with
-   strings, drops half of it, compacts, and grows again.
-   Prints the seconds of the compaction and of the growth after it, page faults,
-   the resident set after the compaction in MiB, and the seconds of the compaction
-   alone. *)
+(* compact SEED MIB EMPTY [records]: grows a heap to MIB of small blocks, or of
+   records with strings, drops EMPTY percent of it, scattered, and compacts.  Prints
+   the seconds that took, and the resident set after it in MiB. *)
 
-let stat_field file n =
-  let ic = open_in file in
+let resident () =
+  let ic = open_in "/proc/self/statm" in
   let line = input_line ic in
   close_in ic;
-  int_of_string (List.nth (String.split_on_char ' ' line) n)
+  Scanf.sscanf line "%d %d" (fun _ pages -> pages / 256)
 
 let numbers bytes = List.init (bytes / 40) (fun i -> Some (Obj.repr i))
 
@@ -17,20 +15,14 @@ let records bytes =
   List.init (bytes / 147) (fun i ->
     Some (Obj.repr (i, String.make (8 + (i * 7919 mod 193)) 'x')))
 
-let grow = if Array.length Sys.argv > 2 then records else numbers
-
-let timed f =
-  let t = Unix.gettimeofday () in
-  let v = f () in
-  v, Unix.gettimeofday () -. t
-
 let () =
-  let bytes = int_of_string Sys.argv.(1) lsl 20 in
-  let l = ref (grow bytes) in
-  l := List.filteri (fun i _ -> i land 1 = 0) !l;
-  let (), compaction = timed Gc.compact in
-  let resident = stat_field "/proc/self/statm" 1 / 256 in
-  let again, growth = timed (fun () -> grow (bytes / 2)) in
-  ignore (Sys.opaque_identity (!l, again));
-  Printf.printf "%.3f %d %d %.3f\n" (compaction +. growth)
-    (stat_field "/proc/self/stat" 9) resident compaction
+  let arg n = int_of_string Sys.argv.(n) in
+  let grow = if Array.length Sys.argv > 4 then records else numbers in
+  let r = Random.State.make [| arg 1 |] in
+  let kept = ref (grow (arg 2 lsl 20)) in
+  kept := List.filter (fun _ -> Random.State.int r 100 >= arg 3) !kept;
+  let began = Unix.gettimeofday () in
+  Gc.compact ();
+  let seconds = Unix.gettimeofday () -. began in
+  Printf.printf "%.3f %d\n" seconds (resident ());
+  ignore (Sys.opaque_identity !kept)

@@ -1,46 +1,65 @@
-(* workers WORKERS TASKS MIB CALL: forked workers, each doing tasks that build a
-   state of that size, keep 2.5% of it and wait a second.  CALL after each task:
-   none, full_major, compact. *)
+(* workers SEED WORKERS TASKS MIB CALL WAIT: forked workers.  Each task builds a
+   state of MIB, of hash tables of records, strings, lists and arrays, keeps 2 to
+   10% of it, drops the rest and waits WAIT seconds.  CALL after each task: none,
+   full_major, compact.  Prints 0. *)
 
-type item = { key : int; name : string; values : float list }
+type item = { key : int; name : string; values : float list; next : item option }
 
-let state mib seed =
-  let r = Random.State.make [| seed |] in
+(* Some 330 bytes with what holds it *)
+let item r key next =
+  { key; name = String.make (8 + Random.State.int r 193) 'x';
+    values = List.init (key mod 4) float; next }
+
+let state r mib =
   let n = mib * 1024 * 1024 / 330 in
-  let table = Hashtbl.create n in
+  let table = Hashtbl.create 1000 and last = ref None in
   for key = 1 to n do
-    let name = String.make (8 + Random.State.int r 193) 'x' in
-    Hashtbl.replace table key { key; name; values = [ 1.; float key ] }
+    let i = item r key (if key mod 5 = 0 then None else !last) in
+    last := Some i;
+    Hashtbl.replace table key i
   done;
-  let arrays = List.init 4 (fun i -> Array.make (15_000 * (i + 1)) seed) in
+  let arrays =
+    List.init (mib / 8) (fun i -> Array.make (Random.State.int r 60_000) i) in
   table, arrays
 
-let keep (table, _) =
-  Hashtbl.fold (fun k v l -> if k mod 40 = 0 then v :: l else l) table []
+(* Scattered: each with what it is linked to *)
+let keep r (table, arrays) =
+  let percent = 2 + Random.State.int r 9 in
+  let kept =
+    Hashtbl.fold
+      (fun k v l -> if k * 7919 mod 1000 < percent * 10 / 3 then v :: l else l)
+      table [] in
+  kept, List.filteri (fun i _ -> i mod 20 = 0) arrays
 
-let worker tasks mib call n =
-  let kept = ref [] in
-  for task = 1 to tasks do
-    kept := [];
-    kept := keep (state mib (100 * n + task));
+let rec intact i =
+  i.key mod 4 = List.length i.values && String.for_all (( = ) 'x') i.name
+  && match i.next with None -> true | Some next -> intact next
+
+let worker seed tasks mib call wait n =
+  let r = Random.State.make [| seed; n |] in
+  let kept = ref ([], []) in
+  for _ = 1 to tasks do
+    kept := ([], []);
+    kept := keep r (state r mib);
     call ();
-    Unix.sleepf 1.;
-    assert (List.for_all (fun i -> i.key mod 40 = 0) !kept)
+    if wait > 0. then Unix.sleepf wait;
+    if not (List.for_all intact (fst !kept)) then exit 2
   done;
   exit 0
 
 let () =
-  let workers = int_of_string Sys.argv.(1) and tasks = int_of_string Sys.argv.(2)
-  and mib = int_of_string Sys.argv.(3)
-  and call = match Sys.argv.(4) with
+  let arg n = int_of_string Sys.argv.(n) in
+  let seed = arg 1 and workers = arg 2 and tasks = arg 3 and mib = arg 4
+  and wait = float_of_string Sys.argv.(6)
+  and call = match Sys.argv.(5) with
     | "none" -> ignore
     | "full_major" -> Gc.full_major
     | "compact" -> Gc.compact
     | _ -> exit 2 in
-  let began = Unix.gettimeofday () in
-  let pids = List.init workers (fun n ->
-      match Unix.fork () with 0 -> worker tasks mib call n | pid -> pid) in
-  List.iter (fun pid -> assert (snd (Unix.waitpid [] pid) = Unix.WEXITED 0)) pids;
-  let t = Unix.times () in
-  Printf.printf "%.2f %.2f\n" (Unix.gettimeofday () -. began)
-    (t.tms_cutime +. t.tms_cstime)
+  let fork n =
+    match Unix.fork () with
+    | 0 -> worker seed tasks mib call wait n
+    | pid -> pid in
+  let end_well pid = snd (Unix.waitpid [] pid) = Unix.WEXITED 0 in
+  if not (List.for_all end_well (List.init workers fork)) then exit 2;
+  print_endline "0"

@@ -1,0 +1,269 @@
+"""The groups of measurements.  Each returns a list of rows: dicts with the label of
+the program, the runtime's name, and one measurement, of one round."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+
+from . import measure, programs, real_programs, runtimes
+from .programs import SEED
+
+
+@dataclass
+class Context:
+    runtimes: list   # stock first
+    programs: str    # directory of the sources
+    work: str        # directory for what is compiled
+    build: str       # directory of the build
+    source: str      # directory of the project
+    rounds: int
+    quick: bool
+
+    def compiled(self, name):
+        return runtimes.Compiled(os.path.join(self.programs, name + ".ml"),
+                                 os.path.join(self.work, name))
+
+    def arguments(self, p):
+        return [SEED] + (p.quick if self.quick else p.arguments)
+
+    def named(self, *names):
+        return [r for r in self.runtimes if r.name in names]
+
+    @property
+    def tool(self):
+        return os.path.join(self.build, "bin", "runtime-jemalloc")
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def interleaved(context, label, candidates, run):
+    """Rounds of all candidates, one after the other, after one that is not counted;
+    run(runtime, round) measures."""
+    rows = []
+    say(label)
+    for number in range(-1, context.rounds):
+        for r in candidates:
+            row = run(r, number)
+            if number >= 0:
+                rows.append({"program": label, "runtime": r.name, "round": number,
+                             **row})
+    return rows
+
+
+def check_outputs(rows):
+    """A program prints the same on all runtimes."""
+    outputs = {row.pop("output") for row in rows}
+    if len(outputs) > 1:
+        raise measure.Failed(f"{rows[0]['program']}: it prints {outputs}")
+
+
+def candidates_for(context, p):
+    return [r for r in context.runtimes if p.ocaml4 or not r.is_ocaml4]
+
+
+def timed_program(context, p, command, layouts=1):
+    """Wall, CPU, faults and RSS; each round with another layout of the code.
+    command(runtime, layout, arguments) is what to run."""
+
+    def run(r, number):
+        layout = runtimes.LAYOUTS[number % layouts]
+        return measure.timed(command(r, layout, context.arguments(p)),
+                             r.environment())
+
+    rows = interleaved(context, p.label, candidates_for(context, p), run)
+    check_outputs(rows)
+    return rows
+
+
+def counts(context, p, command, mappings=False, instructions=False):
+    """What needs a run of its own, once: it does not drift."""
+    rows = []
+    say(f"{p.label}, counts")
+    for r in candidates_for(context, p):
+        argv = command(r, 0, context.arguments(p))
+        row = {"program": p.label, "runtime": r.name}
+        row["calls_by_name"] = measure.memory_calls(argv, r.environment())
+        row["calls"] = sum(row["calls_by_name"].values())
+        if mappings:
+            row["mappings"] = measure.timed(argv, r.environment(),
+                                            mappings=True)["mappings"]
+        if instructions:
+            row["instructions"] = measure.instructions(
+                command(r, 0, [SEED] + p.quick), r.environment())
+        rows.append(row)
+    return rows
+
+
+def compiled_program(context, p, bytecode=False):
+    compiled = context.compiled(p.source)
+    # A file that a program reads is one of the project's OCaml's sources
+    source = os.path.join(context.build, "tree", programs.FILE)
+
+    def command(r, layout, arguments):
+        return [compiled.executable(r, layout, bytecode)] + [
+            source if a == "FILE" else a for a in arguments]
+
+    return command
+
+
+def workers(context):
+    rows = []
+    sizes = programs.WORKERS_QUICK if context.quick else programs.WORKERS
+    compiled = context.compiled("workers")
+    candidates = context.runtimes
+    for wait in programs.WAITS:
+        for call in programs.CALLS:
+            label = f"{call}, {'a second of waiting' if wait != '0' else 'back to back'}"
+            arguments = [SEED, *sizes, call, wait]
+
+            def run(r, number):
+                row = measure.sampled(
+                    context.tool, [compiled.executable(r)] + arguments,
+                    r.environment())
+                if number != 0:
+                    row.pop("samples")
+                return row
+
+            found = interleaved(context, label, candidates, run)
+            check_outputs(found)
+            rows += found
+    return rows
+
+
+def phases(context):
+    rows = []
+    for p in (programs.PHASES, programs.PHASES_STAY):
+        compiled = context.compiled(p.source)
+
+        def run(r, _):
+            row = measure.timed([compiled.executable(r)] + context.arguments(p),
+                                r.environment())
+            rss, mean, heap, compactions, steps = map(int, row.pop("output").split())
+            return {**row, "end_rss": rss, "mean_rss": mean, "heap": heap,
+                    "compactions": compactions, "steps": steps}
+
+        rows += interleaved(context, p.label, context.runtimes, run)
+    return rows
+
+
+def growth(context):
+    rows = []
+    for p in programs.GROWTH:
+        command = compiled_program(context, p)
+        rows += timed_program(context, p, command)
+        rows += counts(context, p, command, mappings=True)
+    return rows
+
+
+def steady(context, p, command, layouts=1):
+    return (timed_program(context, p, command, layouts)
+            + counts(context, p, command, instructions=True))
+
+
+def churn(context):
+    rows = []
+    for p in programs.CHURN:
+        rows += steady(context, p, compiled_program(context, p),
+                       len(runtimes.LAYOUTS))
+    return rows
+
+
+def real(context):
+    rows = steady(context, programs.COMPILER, real_programs.compiler(context),
+                  len(runtimes.LAYOUTS))
+    rows += steady(context, programs.TOPLEVEL, real_programs.toplevel(context))
+    rows += steady(context, programs.BYTECODE,
+                   compiled_program(context, programs.BYTECODE, bytecode=True))
+    return rows
+
+
+def domains(context):
+    rows = []
+    for p in programs.DOMAINS:
+        command = compiled_program(context, p)
+        rows += timed_program(context, p, command)
+        rows += counts(context, p, command)
+    return rows
+
+
+def compaction(context):
+    rows = []
+    for p in programs.COMPACTION:
+        compiled = context.compiled(p.source)
+
+        def run(r, _):
+            row = measure.timed([compiled.executable(r)] + context.arguments(p),
+                                r.environment())
+            seconds, rss = row.pop("output").split()
+            return {**row, "seconds": float(seconds), "left": int(rss)}
+
+        rows += interleaved(context, p.label, context.runtimes, run)
+    return rows
+
+
+def knob_runs(context, p, values, parse):
+    """Ours, its default beside other values of knobs."""
+    compiled = context.compiled(p.source)
+    ours = context.named("ours")[0]
+    candidates = [runtimes.Runtime(v or "default", ours.ocamlopt, ours.flags, v, "ours")
+                  for v in ("",) + tuple(values)]
+
+    def run(r, _):
+        row = measure.timed([compiled.executable(r)] + context.arguments(p),
+                            r.environment())
+        return {**row, **parse(row.pop("output").split())}
+
+    return interleaved(context, p.label, candidates, run)
+
+
+def defaults(context):
+    return (
+        knob_runs(context, programs.BREATHE, programs.BREATHE_KNOBS, lambda w: {
+            "seconds": float(w[0]), "mean_rss": float(w[1])})
+        + knob_runs(context, programs.COMPACTION[1], programs.COMPACT_KNOBS,
+                    lambda w: {"seconds": float(w[0]), "left": int(w[1])})
+        + knob_runs(context, programs.PHASES_STAY,
+                    [f"Xmax_overhead={v}" for v in programs.OVERHEADS],
+                    lambda w: {"end_rss": int(w[0]), "mean_rss": int(w[1]),
+                               "compactions": int(w[3]), "steps": int(w[4])}))
+
+
+def blocking(context):
+    """What the idle thread costs who blocks and wakes up all the time"""
+    compiled, p = context.compiled("blocking"), programs.BLOCKING
+    say(p.label)
+    rows = []
+    for r in context.named("stock", "ours", "ours, not automatic"):
+        argv = [compiled.executable(r)]
+        rows.append({"program": p.label, "runtime": r.name,
+                     "instructions": measure.instructions(
+                         argv + context.arguments(p), r.environment())})
+    return rows
+
+
+def micro(context):
+    """Pool and large block, get and put, from C: nanoseconds"""
+    exe = os.path.join(context.work, "micro")
+    os.makedirs(context.work, exist_ok=True)
+    sources = [os.path.join(context.source, "runtime-jemalloc", f"jemalloc_{n}.c")
+               for n in ("arena", "extents", "huge", "pools")]
+    subprocess.run(
+        ["cc", "-std=c11", "-O2", "-o", exe,
+         os.path.join(context.programs, "micro.c")] + sources
+        + ["-I", os.path.join(context.source, "runtime-jemalloc"),
+           "-I", os.path.join(context.build, "tree", "runtime"),
+           os.path.join(context.build, "tree", "runtime", "jemalloc.o"),
+           "-lpthread", "-lm"], check=True)
+    ours = context.named("ours")
+    return interleaved(
+        context, "micro", ours,
+        lambda r, _: json.loads(measure.timed([exe], r.environment())["output"]))
+
+
+ALL = {"workers": workers, "phases": phases, "growth": growth, "churn": churn, "real": real,
+       "compaction": compaction, "domains": domains, "micro": micro,
+       "defaults": defaults, "blocking": blocking}

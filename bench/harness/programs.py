@@ -1,0 +1,73 @@
+"""What is run: each group of the report, at full and at quick size.
+
+SEED is the first argument of every program."""
+
+from collections import namedtuple
+
+SEED = "42"
+
+# [arguments] and [quick] come after the seed.  [ocaml4]: OCaml 4 can compile it.
+Program = namedtuple("Program", "label source arguments quick ocaml4")
+
+
+def program(label, source, arguments, quick, ocaml4=True):
+    return Program(label, source, arguments.split(), quick.split(), ocaml4)
+
+
+GROWTH = [
+    program("small blocks, 1 GiB", "growth", "1024 small", "256 small"),
+    program("small blocks, 4 GiB", "growth", "4096 small", "512 small"),
+    program("around the limit of pools", "growth", "1024 boundary", "256 boundary"),
+    program("large arrays", "growth", "1024 large", "256 large"),
+]
+
+CHURN = [
+    program("binary trees", "trees", "50 120", "50 40"),
+    program("symbolic normaliser", "normaliser", "150 10", "50 6"),
+    program("persistent maps", "maps", "200 6", "50 6"),
+    program("string builder", "strings", "300 4", "50 12"),
+    program("parser", "parse", "500 5 FILE", "100 5 FILE"),
+]
+
+# Of the OCaml sources: what the parser reads, and what the compiler compiles
+FILE = "typing/typecore.ml"
+COMPILED = ["typing/typecore.ml", "typing/ctype.ml", "typing/typemod.ml",
+            "parsing/parser.ml", "lambda/matching.ml"]
+
+COMPILER = program("ocamlopt.opt, its own sources", "compiler", " ".join(COMPILED),
+                   COMPILED[1], ocaml4=False)
+TOPLEVEL = program("toplevel, a large script", "genscript", "700", "200")
+BYTECODE = program("bytecode interpreter", "bytecode", "20 6", "10 2")
+
+DOMAINS = [
+    program("producer and consumer", "domains", "100 40", "50 8", ocaml4=False),
+    program("spawn and join", "spawn", "1000", "100", ocaml4=False),
+]
+
+# WORKERS TASKS MIB, before CALL and WAIT
+WORKERS = ("2", "4", "200")
+WORKERS_QUICK = ("2", "2", "100")
+CALLS = ("none", "full_major", "compact")
+WAITS = ("1", "0")
+
+PHASES = program("phases", "phases", "1024 15", "256 5")
+PHASES_STAY = program("phases, survivors stay", "phases", "1024 15 stay",
+                      "256 5 stay")
+
+COMPACTION = [
+    program("10% empty", "compact", "2048 10", "256 10"),
+    program("50% empty", "compact", "2048 50", "256 50"),
+    program("90% empty", "compact", "2048 90", "256 90"),
+    program("50% empty, records", "compact", "2048 50 records", "256 50 records"),
+]
+
+BREATHE = program("breathe", "breathe", "128 10 0.3", "64 3 0.3")
+BLOCKING = program("blocking", "blocking", "8 20000 0.00001", "8 20000 0.00001")
+
+# Why the knobs have their defaults: values beside them
+BREATHE_KNOBS = (
+    "Xdirty_decay_ms=0", "Xdirty_decay_ms=100", "Xdirty_decay_ms=10000",
+    "Xmuzzy_decay_ms=0", "Xmuzzy_decay_ms=10000", "Xbackground_purge=off",
+    "Xidle_compact_ms=never", "Xthp=never", "Xthp=always")
+COMPACT_KNOBS = ("Xcompact_purge=lazy", "Xcompact_purge=decay", "Xthp=always")
+OVERHEADS = ("50", "100", "500", "never")

@@ -1,0 +1,326 @@
+"""bench/report.md and its plots, from the results of all versions."""
+
+import glob
+import json
+import math
+import os
+import statistics
+
+from . import plots
+
+OURS = "ours"
+
+
+class Results:
+    """The rows of one version."""
+
+    def __init__(self, data):
+        self.ocaml = data["ocaml"]
+        self.quick = data["quick"]
+        self.machine = data["machine"]
+        self.groups = data["groups"]
+
+    @property
+    def title(self):
+        return f"OCaml {self.ocaml}" + (", quick" if self.quick else "")
+
+    def rows(self, group, **wanted):
+        return [r for r in self.groups.get(group, [])
+                if all(r.get(k) == v for k, v in wanted.items())]
+
+    def programs(self, group):
+        return list(dict.fromkeys(r["program"] for r in self.rows(group)))
+
+    def runtimes(self, group):
+        return list(dict.fromkeys(r["runtime"] for r in self.rows(group)))
+
+    def values(self, group, program, runtime, column):
+        return [r[column] for r in self.rows(group, program=program, runtime=runtime)
+                if column in r]
+
+    def median(self, group, program, runtime, column):
+        found = self.values(group, program, runtime, column)
+        return statistics.median(found) if found else None
+
+    def ratios(self, group, program, runtime, column, base="stock"):
+        """To the base's of the same round."""
+        bases = {r.get("round"): r[column]
+                 for r in self.rows(group, program=program, runtime=base)
+                 if column in r}
+        return [r[column] / bases[r.get("round")]
+                for r in self.rows(group, program=program, runtime=runtime)
+                if column in r and bases.get(r.get("round"))]
+
+    def ratio(self, *args, **kwargs):
+        found = self.ratios(*args, **kwargs)
+        return statistics.median(found) if found else None
+
+    def geometric(self, groups, runtime, column):
+        """Geometric mean of the programs' median ratios, and the largest"""
+        found = [r for g in groups for p in self.programs(g)
+                 if (r := self.ratio(g, p, runtime, column)) is not None]
+        if not found:
+            return None, None
+        return math.exp(sum(map(math.log, found)) / len(found)), max(found)
+
+
+def spread(found):
+    """Median, and the quartiles if there are some rounds"""
+    if not found:
+        return "–"
+    middle = statistics.median(found)
+    text = figure(middle)
+    if len(found) > 2:
+        low, _, high = statistics.quantiles(found, n=4)
+        text += f" ({figure(low)}–{figure(high)})"
+    return text
+
+
+def figure(x):
+    if x is None:
+        return "–"
+    if x == 0:
+        return "0"
+    return f"{x:.4f}" if x < 0.01 else f"{x:.3f}" if x < 0.1 else f"{x:.2f}"
+
+
+# How stock's own figure of a column is written
+UNITS = {"wall": "{:.2f} s", "cpu": "{:.2f} s", "seconds": "{:.2f} s",
+         "instructions": "{:.3g}", "calls": "{:,.0f}", "faults": "{:,.0f}",
+         "mappings": "{:,.0f}", "steps": "{:,.0f}"}
+
+
+def absolute(x, column):
+    return "–" if x is None else UNITS.get(column, "{:,.0f} MiB").format(x)
+
+
+def table(head, rows):
+    lines = ["| " + " | ".join(head) + " |", "| " + " | ".join(["---"] * len(head)) + " |"]
+    return "\n".join(lines + ["| " + " | ".join(map(str, r)) + " |" for r in rows]) + "\n"
+
+
+# Column, and its name
+COLUMNS = {
+    "growth": [("calls", "memory system calls"), ("faults", "page faults"),
+               ("mappings", "mappings"), ("rss", "peak RSS"), ("wall", "wall"),
+               ("cpu", "CPU")],
+    "churn": [("instructions", "instructions"), ("calls", "memory system calls"),
+              ("faults", "page faults"), ("rss", "peak RSS"), ("wall", "wall"),
+              ("cpu", "CPU")],
+    "domains": [("calls", "memory system calls"), ("faults", "page faults"),
+                ("rss", "peak RSS"), ("wall", "wall"), ("cpu", "CPU")],
+    "workers": [("mean_pss", "mean PSS"), ("peak_pss", "peak PSS"),
+                ("rest_pss", "PSS at rest"), ("wall", "wall"), ("cpu", "CPU")],
+    "phases": [("end_rss", "RSS at the end"), ("mean_rss", "mean RSS"),
+               ("rss", "peak RSS"), ("steps", "steps done")],
+    "compaction": [("left", "RSS after it"), ("seconds", "time"),
+                   ("rss", "peak RSS")],
+}
+COLUMNS["real"] = COLUMNS["churn"]
+
+TITLES = {"workers": "Workers", "phases": "Phases", "growth": "Growth",
+          "churn": "Churn", "real": "Real programs", "domains": "Domains",
+          "compaction": "Gc.compact"}
+
+
+def group_table(results, group):
+    columns = COLUMNS[group]
+    rows = []
+    for program in results.programs(group):
+        for runtime in results.runtimes(group):
+            if not results.rows(group, program=program, runtime=runtime):
+                continue
+            if runtime == "stock":
+                cells = [absolute(results.median(group, program, runtime, column), column)
+                         for column, _ in columns]
+            else:
+                cells = [spread(results.ratios(group, program, runtime, column))
+                         for column, _ in columns]
+            rows.append([program, runtime] + cells)
+    return table(["program", "runtime"] + [name for _, name in columns], rows)
+
+
+def worst(results, column):
+    found = [(r, p) for g in ("growth", "churn", "real", "domains", "phases",
+                              "compaction")
+             for p in results.programs(g)
+             if (r := results.ratio(g, p, OURS, column)) is not None]
+    return max(found, default=(None, None))
+
+
+WAITING = "none, a second of waiting"
+BACK_TO_BACK = "none, back to back"
+COMPACTING = "compact, a second of waiting"
+SMALL = "small blocks, 1 GiB"
+HALF = "50% empty"
+
+
+def targets(r):
+    """What, the bound, the value (None: not measured), is it a lower bound"""
+    calls, faults = r.ratio("growth", SMALL, OURS, "calls"), r.ratio(
+        "growth", SMALL, OURS, "faults")
+    growth, _ = r.geometric(["growth"], OURS, "wall")
+    wall, wall_worst = r.geometric(["churn", "real"], OURS, "wall")
+    _, instructions = r.geometric(["churn", "real"], OURS, "instructions")
+    not_automatic = "ours, not automatic"
+    return [
+        ("memory system calls while growing to 1 GiB", 1 / 50, calls),
+        ("page faults while growing to 1 GiB", 1 / 20, faults),
+        ("wall, growth", 0.95, growth),
+        ("wall, geometric mean of churn and real", 0.98, wall),
+        ("wall, the worst of them", 1.02, wall_worst),
+        ("instructions, the worst of churn and real", 1.005, instructions),
+        ("peak RSS, the worst program", 1.03, worst(r, "rss")[0]),
+        ("workers, waiting, no call: mean PSS", 0.22,
+         r.ratio("workers", WAITING, OURS, "mean_pss")),
+        ("workers, waiting, no call: wall", 1.01,
+         r.ratio("workers", WAITING, OURS, "wall")),
+        ("workers, back to back, no call: mean PSS", 0.95,
+         r.ratio("workers", BACK_TO_BACK, OURS, "mean_pss")),
+        ("workers, back to back, no call: wall", 1.02,
+         r.ratio("workers", BACK_TO_BACK, OURS, "wall")),
+        ("phases: RSS at the end", 0.2, r.ratio("phases", "phases", OURS, "end_rss")),
+        ("phases: mean RSS", 0.35, r.ratio("phases", "phases", OURS, "mean_rss")),
+        ("phases: steps done", -1.0, r.ratio("phases", "phases", OURS, "steps")),
+        ("workers with Gc.compact: mean PSS", 0.85,
+         r.ratio("workers", COMPACTING, OURS, "mean_pss")),
+        ("workers with Gc.compact: peak PSS", 1.0,
+         r.ratio("workers", COMPACTING, OURS, "peak_pss")),
+        ("workers with Gc.compact: wall", 0.95,
+         r.ratio("workers", COMPACTING, OURS, "wall")),
+        ("Gc.compact of a half-empty 2 GiB heap: time", 0.75,
+         r.ratio("compaction", HALF, OURS, "seconds")),
+        ("against pool_release, not automatic: wall", 0.97,
+         r.ratio("workers", BACK_TO_BACK, not_automatic, "wall", base="pool_release")),
+        ("against pool_release, not automatic: memory system calls", 1 / 20,
+         r.ratio("growth", SMALL, not_automatic, "calls", base="pool_release")),
+        ("against pool_release, not automatic: mean PSS", 1.05,
+         r.ratio("workers", BACK_TO_BACK, not_automatic, "mean_pss",
+                 base="pool_release")),
+        ("pool get + put, one thread, median, ns", 150,
+         r.median("micro", "micro", OURS, "pool_median")),
+        ("pool get + put, two threads at once, throughput of one", -1.6,
+         r.median("micro", "micro", OURS, "pool_two_threads")),
+    ]
+
+
+def target_table(all_results):
+    rows = []
+    for lines in zip(*(targets(r) for r in all_results)):
+        what, bound, _ = lines[0]
+        cells = []
+        for _, _, value in lines:
+            reached = value is not None and (
+                value <= bound if bound > 0 else value >= -bound)
+            cells.append("not measured" if value is None else
+                         f"{figure(value)}" if reached else f"**{figure(value)}**, missed")
+        limit = f"≤ {figure(bound)}" if bound > 0 else f"≥ {figure(-bound)}"
+        rows.append([what, limit] + cells)
+    return table(["what, ratio to stock", "target"] + [r.title for r in all_results],
+                 rows)
+
+
+def percent(x):
+    return "–" if x is None else f"{100 * x:.0f}%"
+
+
+def first_screen(r):
+    _, wall_worst = r.geometric(["churn", "real"], OURS, "wall")
+    wall, _ = r.geometric(["churn", "real"], OURS, "wall")
+    peak, program = worst(r, "rss")
+    return "\n".join([
+        f"- Forked workers that wait between tasks, nothing called: "
+        f"{percent(r.ratio('workers', WAITING, OURS, 'mean_pss'))} of stock's memory, "
+        f"{percent(r.ratio('workers', WAITING, OURS, 'wall'))} of its time.",
+        f"- A program that peaks at a gigabyte and works on with a twentieth: "
+        f"{percent(r.ratio('phases', 'phases', OURS, 'end_rss'))} of stock's memory "
+        f"in the end.",
+        f"- Growing to a gigabyte: "
+        f"{percent(r.geometric(['growth'], OURS, 'wall')[0])} of the time, "
+        f"{percent(r.ratio('growth', SMALL, OURS, 'calls'))} of the memory system calls, "
+        f"{percent(r.ratio('growth', SMALL, OURS, 'faults'))} of the page faults.",
+        f"- Steady programs: {percent(wall)} of the time on the whole, "
+        f"{percent(wall_worst)} in the worst case; CPU of the waiting workers "
+        f"{percent(r.ratio('workers', WAITING, OURS, 'cpu'))}.",
+        f"- Peak memory is at most {percent(peak)} of stock's ({program}).",
+    ]) + "\n"
+
+
+def defaults_table(results):
+    rows = []
+    for program in results.programs("defaults"):
+        for runtime in results.runtimes("defaults"):
+            if not results.rows("defaults", program=program, runtime=runtime):
+                continue
+            get = lambda column: results.median("defaults", program, runtime, column)
+            time = results.ratios("defaults", program, runtime, "seconds", "default")
+            steps = results.ratios("defaults", program, runtime, "steps", "default")
+            memory = get("mean_rss") if get("left") is None else get("left")
+            rows.append([program, f"`{runtime}`", spread(time or [1 / s for s in steps]),
+                         f"{get('faults'):.0f}", f"{memory:.0f}",
+                         figure(get("compactions"))])
+    return table(["program", "knobs", "time, to the default's", "page faults",
+                  "RSS, MiB", "compactions"], rows)
+
+
+def small_tables(r):
+    lines = []
+    if r.groups.get("micro"):
+        get = lambda column: r.median("micro", "micro", OURS, column)
+        lines.append("From C, put back and get one of 1,000, nanoseconds:\n")
+        lines.append(table(
+            ["", "median", "99%", "99.9%", "two threads: throughput of one"],
+            [[name] + [f"{get(f'{name}_{q}'):.0f}" for q in ("median", "99", "99.9")]
+             + [figure(get(f"{name}_two_threads"))] for name in ("pool", "large")]))
+    if r.groups.get("blocking"):
+        base = r.median("blocking", "blocking", "stock", "instructions")
+        lines.append("Blocking and waking up 20,000 times, instructions: " + ", ".join(
+            f"{runtime} {r.median('blocking', 'blocking', runtime, 'instructions') / base:.4f}"
+            for runtime in r.runtimes("blocking")) + ".\n")
+    return "\n".join(lines)
+
+
+def machine_lines(r):
+    return "\n".join(f"- {k}: {v}" for k, v in r.machine.items()) + "\n"
+
+
+def section(r, directory):
+    parts = [f"## {r.title}\n", machine_lines(r)]
+    for group, title in TITLES.items():
+        if r.groups.get(group):
+            parts += [f"### {title}\n", group_table(r, group)]
+    parts.append(small_tables(r))
+    if r.groups.get("defaults"):
+        parts += ["### Why the knobs have their defaults\n", defaults_table(r)]
+    return "\n".join(parts)
+
+
+INTRODUCTION = """\
+# Ours beside stock
+
+Every figure is a ratio to stock's of the same round, the runtimes interleaved, after a
+round that is not counted: the median, and in brackets the quartiles. Below 1 is less.
+Stock's own lines give its medians.
+`make bench` measures again and writes this page; `make bench-quick` takes ten minutes.
+"""
+
+
+def write(here):
+    """Writes report.md into [here], from the results in it."""
+    paths = sorted(glob.glob(os.path.join(here, "results", "*.json")))
+    found = []
+    for path in paths:
+        with open(path) as f:
+            found.append(Results(json.load(f)))
+    # a quick result only for versions that have no other
+    full = [r.ocaml for r in found if not r.quick]
+    found = [r for r in found if not r.quick or r.ocaml not in full]
+    first = found[-1]
+    parts = [INTRODUCTION, first_screen(first)]
+    if first.groups.get("workers"):
+        plots.workers(first, WAITING, os.path.join(here, "plots", "workers.svg"))
+        parts.append("![Summed PSS of the workers over time](plots/workers.svg)\n")
+    parts += ["## What was to be reached\n", target_table(found)]
+    parts += [section(r, here) for r in found]
+    with open(os.path.join(here, "report.md"), "w") as f:
+        f.write("\n".join(parts))
