@@ -102,6 +102,8 @@ static void* watch(void* data) {
   while (!atomic_load(&idle->stopping)) {
     since = wait_for_idleness(idle);
     idle->deadline = 0;
+    /* not wanted: nothing disturbs it until it is */
+    if (since == 0) atomic_store(&idle->quiet, true);
     if (since == 0 || caml_idle_collect(idle, since) != CAML_IDLE_GIVEN_UP)
       sleep_until_woken(idle);
   }
@@ -196,8 +198,17 @@ void caml_idle_stop(struct caml_idle* idle) {
   idle->running = false;
 }
 
+void caml_idle_look_again(struct caml_idle* idle) {
+  lock(idle);
+  pthread_cond_broadcast(&idle->changed);
+  unlock(idle);
+}
+
+/* A child's heap is not new to it: to collect it would unshare its pages. */
 void caml_idle_hold(struct caml_idle* idle) {
   lock(idle);
+  if (Caml_state_opt != NULL && caml_heap_memory_started())
+    idle->at_fork = caml_idle_allocated();
 }
 
 void caml_idle_release(struct caml_idle* idle) {
@@ -207,6 +218,8 @@ void caml_idle_release(struct caml_idle* idle) {
 void caml_idle_forked(struct caml_idle* idle) {
   bool stopped = atomic_load(&idle->stopping);
   caml_idle_forget(idle);
+  idle->history.done = idle->at_fork;
+  idle->history.goal_major = idle->at_fork.major;
   caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
   atomic_store(&idle->stopping, stopped);

@@ -25,16 +25,19 @@
 #include <stdint.h>
 #include "caml/config.h"
 
+/* Words that the program has allocated since it began, by promotion too */
+struct caml_idle_count { uint64_t major, minor; };
+
 /* What the last collection tells about the next one: the thread's own. */
 struct caml_idle_history {
-  uint64_t allocated;    /* words of the major heap, since the program began */
-  uint64_t minor;        /* words of the minor heaps, likewise */
-  uint64_t ended;        /* when it ended or was given up, ns */
+  struct caml_idle_count done; /* at the end of the last that came to its end */
+  uint64_t tried_minor;  /* at the beginning of the last of all */
+  uint64_t ended;        /* when that ended, was given up or put off, ns */
   uint64_t cost;         /* what it took of this thread, ns */
   uintnat goal;          /* cycles completed when all garbage is known; 0: none yet */
-  uint64_t goal_allocated; /* [allocated] when that was set */
+  uint64_t goal_major;   /* words allocated when that was set */
   intnat slice;          /* words of work that take about a millisecond */
-  double stop;           /* of the compaction, ns a live word */
+  double stop;           /* of the compaction, ns a word of pools and large blocks */
 };
 
 struct caml_idle {
@@ -55,6 +58,7 @@ struct caml_idle {
   uint64_t began;        /* since when the program has been idle, ns */
   uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken */
   struct caml_idle_history history;
+  struct caml_idle_count at_fork; /* what a child has from its parent */
 };
 
 /* No collection yet: before the thread is made */
@@ -66,6 +70,9 @@ void caml_idle_init(struct caml_idle* idle);
 /* Ends the thread for good.  Called with the domain lock, which is free
    meanwhile. */
 void caml_idle_stop(struct caml_idle* idle);
+
+/* Xidle_compact_ms has changed. */
+void caml_idle_look_again(struct caml_idle* idle);
 
 /* Around a fork, and in the child, which gets a thread when it needs one. */
 void caml_idle_hold(struct caml_idle* idle);
@@ -82,6 +89,10 @@ enum caml_idle_outcome {
   CAML_IDLE_GIVEN_UP, /* the program is back */
   CAML_IDLE_LATER     /* not before [deadline] */
 };
+
+/* What the domain's program has allocated, as it sees that of the others: up to
+   their last minor collection.  With the domain lock. */
+struct caml_idle_count caml_idle_allocated(void);
 
 /* Collects if that is worth it.  [since]: how long the program has been idle, ns.
    On the thread, with [lock]; releases it meanwhile. */

@@ -17,6 +17,7 @@
 
 #define CAML_INTERNALS
 
+#include <unistd.h>
 #include "caml/domain.h"
 #include "caml/gc_ctrl.h"
 #include "caml/gc_stats.h"
@@ -35,8 +36,17 @@
 #define SLICE_LEAST 4096
 #define SLICE_MOST (1 << 22)
 
-/* What a compaction takes, ns a live word, until one has been measured. */
-#define STOP_GUESS 4.0
+/* What a compaction takes, ns a word of pools and large blocks, until one has been
+   measured; and bounds.  Live blocks alone would tell less: most of the time of one
+   that few survive is that of looking at pools. */
+#define STOP_GUESS 3.0
+#define STOP_LEAST 1.0
+#define STOP_MOST 12.0
+
+/* Who serves a section in the place of a blocked domain lets go of its lock
+   shortly after: looks, and microseconds between them */
+#define LOOKS 20
+#define LOOK_US 100
 
 /* A collection is worth it if the program has allocated so much since the last:
    bytes, and of the heap in use one part in */
@@ -106,8 +116,8 @@ struct round {
   intnat slice;           /* words of work, in and out */
   bool swept, marked;     /* of this cycle, by all of them */
   uintnat used, live;     /* words: in pools and large blocks, and in blocks */
-  uint64_t allocated;     /* words, directly or by promotion, since it began */
-  uint64_t minor;         /* words, in the minor heap, likewise */
+  struct caml_idle_count allocated; /* summed up */
+  unsigned domains;                 /* that have counted it */
 };
 
 /* Bytes in pools, large blocks and dirty pages */
@@ -152,10 +162,19 @@ static void count_words(struct round* r) {
   r->live += (uintnat)(s.pool_live_words + s.pool_frag_words + s.large_words);
 }
 
+/* With what domains that have ended did */
+struct caml_idle_count caml_idle_allocated(void) {
+  struct gc_stats s;
+  caml_compute_gc_stats(&s);
+  return (struct caml_idle_count){ .major = (uint64_t)s.alloc_stats.major_words,
+                                   .minor = (uint64_t)s.alloc_stats.minor_words };
+}
+
 static void count_allocation(struct round* r) {
-  const caml_domain_state* d = Caml_state;
-  r->allocated += d->stat_major_words + d->allocated_words;
-  r->minor += d->stat_minor_words + (uintnat)(d->young_end - d->young_ptr);
+  struct caml_idle_count c = caml_idle_allocated();
+  r->allocated.major += c.major;
+  r->allocated.minor += c.minor;
+  r->domains++;
 }
 
 static void mark_roots(struct round* r) {
@@ -165,12 +184,22 @@ static void mark_roots(struct round* r) {
 
 /* With the lock: a fork waits until none of the locks of the domains is ours for
    this moment, and no other is after it. */
-static enum caml_stand_in stand_in(struct caml_idle* idle, int i) {
+static enum caml_stand_in try_stand_in(struct caml_idle* idle, int i) {
   enum caml_stand_in result;
   pthread_mutex_lock(&idle->lock);
   result = caml_idle_undisturbed(idle) ? caml_domain_stand_in(i)
     : CAML_DOMAIN_BUSY;
   pthread_mutex_unlock(&idle->lock);
+  return result;
+}
+
+static enum caml_stand_in stand_in(struct caml_idle* idle, int i) {
+  enum caml_stand_in result = try_stand_in(idle, i);
+  for (int look = 1; result == CAML_DOMAIN_BUSY && look < LOOKS
+         && caml_idle_undisturbed(idle); look++) {
+    usleep(LOOK_US);
+    result = try_stand_in(idle, i);
+  }
   return result;
 }
 
@@ -234,6 +263,11 @@ static bool mark(struct caml_idle* idle, struct round* r) {
   return true;
 }
 
+static void note_stop(struct caml_idle_history* h, double ns, uintnat words) {
+  double stop = (h->stop + ns / (double)(words + 1)) / 2;
+  h->stop = stop < STOP_LEAST ? STOP_LEAST : stop > STOP_MOST ? STOP_MOST : stop;
+}
+
 static void compact(struct round* r) {
   struct caml_idle* idle = &caml_heap.idle;
   uint64_t began = caml_heap_now();
@@ -241,8 +275,7 @@ static void compact(struct round* r) {
   finish_cycle(true);
   atomic_store(&idle->compacting, false);
   reset_pacing();
-  idle->history.stop =
-    (double)(caml_heap_now() - began) / (double)(r->live + 1);
+  note_stop(&idle->history, (double)(caml_heap_now() - began), r->used);
 }
 
 /* Is the compaction to wait, since it would stop the program for too long should
@@ -250,7 +283,7 @@ static void compact(struct round* r) {
 static bool too_early(struct caml_idle* idle, const struct round* r,
                       uint64_t since, uint64_t began) {
   uint64_t now = caml_heap_now();
-  uint64_t stop = (uint64_t)(idle->history.stop * (double)r->live);
+  uint64_t stop = (uint64_t)(idle->history.stop * (double)r->used);
   uint64_t bound =
     (uint64_t)caml_heap_knob_get(CAML_KNOB_idle_pause_ms) * NS_PER_MS;
   if (stop <= bound || since + (now - began) >= 10 * stop) return false;
@@ -280,37 +313,44 @@ static enum caml_idle_outcome collect(struct caml_idle* idle, uint64_t since,
   return CAML_IDLE_DONE;
 }
 
-/* Is there anything to gain?  A domain that has ended takes its numbers with it:
-   then they may go down. */
+/* Is there anything to gain?  What other domains have counted is seen late: it may
+   seem less than before by a little. */
 static uint64_t growth(uint64_t before, uint64_t now) {
-  return now >= before ? now - before : now;
+  return now >= before ? now - before : 0;
+}
+
+/* Is so little new that a collection that was given up goes on where it was? */
+static bool resumes(const struct caml_idle_history* h, uint64_t fresh) {
+  return h->goal != 0 && fresh < caml_heap_in_use() / WORTH_PART;
 }
 
 /* What has been allocated in the major heap since the last collection bounds
    what it can bring; 0 if the program has not run. */
 static enum caml_idle_outcome is_worth(struct caml_idle* idle,
-                                       const struct round* r) {
+                                       const struct caml_idle_count* now) {
   struct caml_idle_history* h = &idle->history;
-  uint64_t bytes = Bsize_wsize(growth(h->allocated, r->allocated));
+  uint64_t bytes = Bsize_wsize(growth(h->done.major, now->major));
+  uint64_t fresh = Bsize_wsize(growth(h->goal_major, now->major));
   size_t in_use = caml_heap_in_use();
   uint64_t pause = COST_PART * h->cost;
   bool worth = bytes >= WORTH_BYTES && bytes >= in_use / WORTH_PART;
-  if (growth(h->minor, r->minor) == 0) return CAML_IDLE_DONE;
-  if (worth && bytes >= in_use / 2) return CAML_IDLE_LATER;
+  if (growth(h->done.minor, now->minor) == 0) return CAML_IDLE_DONE;
+  if (growth(h->tried_minor, now->minor) == 0) return CAML_IDLE_LATER;
+  if (worth && bytes >= in_use / 2
+      && (fresh >= in_use / 2 || resumes(h, fresh)))
+    return CAML_IDLE_LATER;
   if (!worth && pause < PROBE_NS) pause = PROBE_NS;
   if (caml_heap_now() < h->ended + pause) idle->deadline = h->ended + pause;
   return CAML_IDLE_LATER;
 }
 
 /* All garbage is known after this and the next cycle, or after this one if its
-   marking is still ahead.  A collection that was given up is taken up again if
-   what is new would not change much. */
-static void set_goal(struct caml_idle* idle, const struct round* r) {
-  struct caml_idle_history* h = &idle->history;
-  uint64_t fresh = Bsize_wsize(growth(h->goal_allocated, r->allocated));
-  if (h->goal != 0 && fresh < caml_heap_in_use() / WORTH_PART) return;
+   marking is still ahead. */
+static void set_goal(struct caml_idle_history* h,
+                     const struct caml_idle_count* now) {
+  if (resumes(h, Bsize_wsize(growth(h->goal_major, now->major)))) return;
   h->goal = caml_major_cycles_completed + (marking_is_ahead() ? 1 : 2);
-  h->goal_allocated = r->allocated;
+  h->goal_major = now->major;
 }
 
 static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
@@ -321,7 +361,6 @@ static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
   h->ended = caml_heap_now();
   h->cost = h->ended - began;
   atomic_fetch_add(&a->idle_time, h->cost);
-  if (outcome == CAML_IDLE_LATER) h->cost = 0; /* but for the compaction, done */
   if (outcome == CAML_IDLE_GIVEN_UP) atomic_fetch_add(&a->idle_given_up, 1);
   if (outcome != CAML_IDLE_DONE) return;
   h->goal = 0;
@@ -332,33 +371,45 @@ static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
                   (double)h->cost / 1e6);
 }
 
-/* The collection's own promotions are not the program's. */
-static bool remember(struct caml_idle* idle) {
-  struct round r = { 0 };
-  if (!for_domains(idle, count_allocation, &r)) return false;
-  idle->history.allocated = r.allocated;
-  idle->history.minor = r.minor;
+/* False if the program is back. */
+static bool count(struct caml_idle* idle, struct caml_idle_count* now) {
+  struct round r = { .domains = 0 };
+  if (!for_domains(idle, count_allocation, &r) || r.domains == 0) return false;
+  now->major = r.allocated.major / r.domains;
+  now->minor = r.allocated.minor / r.domains;
   return true;
+}
+
+static enum caml_idle_outcome collect_from(struct caml_idle* idle,
+                                           uint64_t since, uint64_t began,
+                                           struct caml_idle_count* now) {
+  struct caml_idle_history* h = &idle->history;
+  size_t before = held();
+  enum caml_idle_outcome outcome;
+  set_goal(h, now);
+  h->tried_minor = now->minor;
+  outcome = collect(idle, since, began);
+  if (outcome == CAML_IDLE_DONE) {
+    /* The collection's own promotions are not the program's, but if that is back
+       they are taken for its own. */
+    count(idle, now);
+    h->done = *now;
+  }
+  note(idle, outcome, began, before);
+  return outcome;
 }
 
 enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
                                          uint64_t since) {
   uint64_t began = caml_heap_now();
   enum caml_idle_outcome outcome = CAML_IDLE_GIVEN_UP;
-  struct round r = { 0 };
-  size_t before;
+  struct caml_idle_count now;
   pthread_mutex_unlock(&idle->lock);
   atomic_store(&idle->collecting, true);
-  if (for_domains(idle, count_allocation, &r)) {
-    outcome = is_worth(idle, &r);
-    if (outcome == CAML_IDLE_LATER && idle->deadline == 0) {
-      set_goal(idle, &r);
-      before = held();
-      outcome = collect(idle, since, began);
-      if (outcome == CAML_IDLE_DONE && !remember(idle))
-        outcome = CAML_IDLE_GIVEN_UP;
-      note(idle, outcome, began, before);
-    }
+  if (count(idle, &now)) {
+    outcome = is_worth(idle, &now);
+    if (outcome == CAML_IDLE_LATER && idle->deadline == 0)
+      outcome = collect_from(idle, since, began, &now);
   }
   atomic_store(&idle->collecting, false);
   pthread_mutex_lock(&idle->lock);

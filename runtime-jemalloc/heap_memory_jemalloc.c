@@ -50,6 +50,9 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
       else
         caml_background_off(&caml_heap.background);
       return true;
+    case CAML_KNOB_idle_compact_ms:
+      caml_idle_look_again(&caml_heap.idle);
+      return true;
     default: /* read where it is used */
       return true;
   }

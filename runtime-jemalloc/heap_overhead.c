@@ -67,16 +67,19 @@ static bool too_much(size_t in_use, size_t blocks, intnat percent) {
 
 /* All blocks that are younger than two cycles taken for garbage; a heap that
    grows has no room in it. */
-static bool is_suspect(struct caml_overhead* o, size_t blocks,
+static bool is_suspect(const struct caml_overhead* o, size_t blocks,
                        uint64_t allocated, intnat percent) {
   uint64_t young = allocated - o->allocated[1];
-  size_t in_use = caml_heap_in_use(), before = o->in_use;
-  o->allocated[1] = o->allocated[0];
-  o->allocated[0] = allocated;
-  o->in_use = in_use;
-  return in_use >= LEAST_WASTE && in_use <= before + before / 32
+  size_t in_use = caml_heap_in_use();
+  return in_use >= LEAST_WASTE && in_use <= o->in_use + o->in_use / 32
     && caml_heap_now() >= o->not_before
     && too_much(in_use, blocks > young ? blocks - young : 0, percent);
+}
+
+static void remember(struct caml_overhead* o, uint64_t allocated) {
+  o->allocated[1] = o->allocated[0];
+  o->allocated[0] = allocated;
+  o->in_use = caml_heap_in_use();
 }
 
 /* The part of a cycle's work that each slice does: half a minor heap is allocated
@@ -105,33 +108,37 @@ static void decide(struct caml_overhead* o, size_t blocks, intnat percent) {
   if (!o->compacting) wait_longer(o, true);
 }
 
-/* Begins two cycles that hurry, ends them, or neither. */
-static void consider(struct caml_overhead* o, intnat percent) {
+/* Begins two cycles that hurry, ends them, or neither.  A cycle of somebody else's
+   is only remembered. */
+static void consider(struct caml_overhead* o, intnat percent, bool others) {
   size_t blocks;
   uint64_t allocated;
   measure(&blocks, &allocated);
-  if (o->cycles > 0) {
+  if (others) {
+    o->cycles = 0;
+    o->hurry = 0.0;
+  } else if (o->cycles > 0) {
     if (--o->cycles == 0) decide(o, blocks, percent);
   } else if (is_suspect(o, blocks, allocated, percent)) {
     o->suspected = caml_heap_now();
     o->cycles = 2;
     o->hurry = slice_of_hurry();
   }
+  remember(o, allocated);
 }
 
 void caml_heap_cycle_ended(int asked) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
+  bool others = asked != 0 || atomic_load(&caml_heap.idle.collecting);
   o->compacting = false;
-  if (asked != 0 || atomic_load(&caml_heap.idle.collecting)
-      || percent >= NEVER) {
+  if (percent > 0 && percent < NEVER) {
+    consider(o, percent, others);
+  } else {
     o->cycles = 0;
     o->hurry = 0.0;
-  } else if (percent == 0) {
     o->suspected = caml_heap_now();
-    o->compacting = true;
-  } else {
-    consider(o, percent);
+    o->compacting = percent == 0 && !others;
   }
   o->before = caml_heap_in_use();
   o->began = caml_heap_now();

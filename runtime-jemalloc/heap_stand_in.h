@@ -34,6 +34,11 @@ enum caml_stand_in caml_domain_stand_in(int i)
     result = CAML_DOMAIN_STOOD_IN;
     domain_self = d;
     caml_state = d->state;
+#if OCAML_VERSION < 50300
+    /* Serving an interrupt would call the yield of systhreads, which is for the
+       domain's own; their tick asks again. */
+    d->state->requested_external_interrupt = 0;
+#endif
   }
   caml_plat_unlock(&all_domains_lock);
   return result;

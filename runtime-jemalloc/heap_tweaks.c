@@ -96,17 +96,24 @@ static const char* refusal(enum caml_heap_knob_index index, intnat value,
     return accepted;
   }
   if (knob->when == CAML_KNOB_START_UP) return "only OCAMLRUNPARAM sets it";
-  if (!caml_heap_knob_apply(index, value)) return "jemalloc refused";
   return NULL;
+}
+
+/* Who puts it to use reads it. */
+static bool store_and_apply(enum caml_heap_knob_index index, intnat value) {
+  uintnat before =
+    atomic_exchange(&caml_heap_knobs[index].value, (uintnat)value);
+  bool applied = caml_heap_knob_apply(index, value);
+  if (!applied) atomic_store(&caml_heap_knobs[index].value, before);
+  return applied;
 }
 
 bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
                         char* message) {
   char accepted[ACCEPTED];
   const char* why = refusal(index, value, accepted);
-  if (why == NULL)
-    atomic_store(&caml_heap_knobs[index].value, (uintnat)value);
-  else
+  if (why == NULL && !store_and_apply(index, value)) why = "jemalloc refused";
+  if (why != NULL)
     snprintf(message, CAML_HEAP_KNOB_MESSAGE,
              "%s=%" ARCH_INTNAT_PRINTF_FORMAT "d: %s",
              caml_heap_knobs[index].name, value, why);

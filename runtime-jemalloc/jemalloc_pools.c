@@ -15,6 +15,7 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
@@ -26,9 +27,9 @@ typedef uint16_t pool_bits;
 _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 
 /* A free pool is dirty, muzzy or, if neither, has no pages.  Old is what was so
-   when ages were last looked at. */
+   when ages were last looked at, due what is to lose its pages now. */
 struct caml_run {
-  pool_bits used, dirty, muzzy, old_dirty, old_muzzy;
+  pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
   uint16_t shard;
   char* start; /* NULL: no run */
   struct caml_run *next, *previous; /* among those with free pools */
@@ -39,6 +40,9 @@ struct caml_run {
 
 /* How often puts look at ages, where no thread does */
 #define PUTS 64
+
+/* How often who purges looks whether those who wait have had their turn */
+#define YIELDS 100
 
 static uint64_t now_ms(void) {
   struct timespec t;
@@ -75,6 +79,26 @@ static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
   return find_run(pools, p);
 }
 
+static void lock_shard(struct caml_pool_shard* shard) {
+  if (pthread_mutex_trylock(&shard->lock) == 0) return;
+  atomic_fetch_add(&shard->waiting, 1);
+  pthread_mutex_lock(&shard->lock);
+  atomic_fetch_sub(&shard->waiting, 1);
+}
+
+static void unlock_shard(struct caml_pool_shard* shard) {
+  pthread_mutex_unlock(&shard->lock);
+}
+
+/* Who waits for the lock, to get or put a pool, has it before the next purge. */
+static void give_way(struct caml_pool_shard* shard) {
+  if (atomic_load(&shard->waiting) == 0) return;
+  unlock_shard(shard);
+  for (int i = 0; i < YIELDS && atomic_load(&shard->waiting) != 0; i++)
+    sched_yield();
+  pthread_mutex_lock(&shard->lock);
+}
+
 static void link_run(struct caml_pool_shard* shard, struct caml_run* run) {
   run->previous = NULL;
   run->next = shard->partial;
@@ -86,6 +110,7 @@ static void unlink_run(struct caml_pool_shard* shard, struct caml_run* run) {
   if (run->next != NULL) run->next->previous = run->previous;
   if (run->previous != NULL) run->previous->next = run->next;
   else shard->partial = run->next;
+  if (shard->walk == run) shard->walk = run->next;
 }
 
 /* A run without pages, from jemalloc, which takes it for committed. */
@@ -132,6 +157,7 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   run->muzzy &= ~bit;
   run->old_dirty &= ~bit;
   run->old_muzzy &= ~bit;
+  run->due &= ~bit;
   if (run->used == FULL) unlink_run(shard, run);
   return pool;
 }
@@ -139,9 +165,9 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
 /* A free pool of the shard's, or NULL */
 static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard) {
   void* pool = NULL;
-  pthread_mutex_lock(&shard->lock);
+  lock_shard(shard);
   if (shard->partial != NULL) pool = take_pool(pools, shard, shard->partial);
-  pthread_mutex_unlock(&shard->lock);
+  unlock_shard(shard);
   return pool;
 }
 
@@ -149,13 +175,13 @@ static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
   struct caml_pool_shard* shard = &pools->shards[i];
   struct caml_run* run;
   void* pool = NULL;
-  pthread_mutex_lock(&shard->lock);
+  lock_shard(shard);
   run = get_run(pools, i);
   if (run != NULL) {
     link_run(shard, run);
     pool = take_pool(pools, shard, run);
   }
-  pthread_mutex_unlock(&shard->lock);
+  unlock_shard(shard);
   return pool;
 }
 
@@ -187,9 +213,22 @@ static void purge(struct caml_pools* pools, struct caml_run* run,
   }
 }
 
-static void purge_dirty(struct caml_pools* pools, struct caml_run* run,
-                        pool_bits bits) {
-  purge(pools, run, bits, atomic_load(&pools->muzzy_ms) == 0);
+/* All that is due.  The lock is let go of between two runs; whoever begins
+   meanwhile begins with all of them, so that one place in the list is enough. */
+static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
+                      bool by_force) {
+  by_force = by_force || atomic_load(&pools->muzzy_ms) == 0;
+  shard->walk = shard->partial;
+  while (shard->walk != NULL) {
+    struct caml_run* run = shard->walk;
+    pool_bits due = run->due;
+    shard->walk = run->next;
+    if (due == 0) continue;
+    run->due = 0;
+    purge(pools, run, due & run->muzzy, true);
+    purge(pools, run, due & run->dirty, by_force);
+    give_way(shard);
+  }
 }
 
 /* Runs with no pool in use are jemalloc's, to decay there. */
@@ -219,14 +258,15 @@ static void decay_shard(struct caml_pools* pools,
   release_runs(pools, shard);
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
     if (muzzy) {
-      purge(pools, run, run->muzzy & run->old_muzzy, true);
+      run->due |= run->muzzy & run->old_muzzy;
       run->old_muzzy = run->muzzy;
     }
     if (dirty) {
-      purge_dirty(pools, run, run->dirty & run->old_dirty);
+      run->due |= run->dirty & run->old_dirty;
       run->old_dirty = run->dirty;
     }
   }
+  purge_due(pools, shard, false);
 }
 
 bool caml_pools_put(struct caml_pools* pools, void* pool) {
@@ -236,7 +276,7 @@ bool caml_pools_put(struct caml_pools* pools, void* pool) {
   if (run == NULL || run->start == NULL) return false;
   shard = &pools->shards[run->shard];
   bit = (pool_bits)(1u << (((char*)pool - run->start) / CAML_POOL_SIZE));
-  pthread_mutex_lock(&shard->lock);
+  lock_shard(shard);
   assert(run->used & bit);
   if (run->used == FULL) link_run(shard, run);
   run->used &= ~bit;
@@ -248,7 +288,7 @@ bool caml_pools_put(struct caml_pools* pools, void* pool) {
     put_run(pools, run);
   }
   if (++shard->puts % PUTS == 0) decay_shard(pools, shard, now_ms());
-  pthread_mutex_unlock(&shard->lock);
+  unlock_shard(shard);
   return true;
 }
 
@@ -280,7 +320,8 @@ static void purge_all(struct caml_pools* pools, struct caml_pool_shard* shard,
   (void)unused;
   release_runs(pools, shard);
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    purge(pools, run, run->dirty | run->muzzy, true);
+    run->due = run->dirty | run->muzzy;
+  purge_due(pools, shard, true);
 }
 
 void caml_pools_purge(struct caml_pools* pools) {
@@ -292,14 +333,16 @@ static void purge_all_dirty(struct caml_pools* pools,
   (void)unused;
   release_runs(pools, shard);
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    purge_dirty(pools, run, run->dirty);
+    run->due |= run->dirty;
+  purge_due(pools, shard, false);
 }
 
 static void purge_all_muzzy(struct caml_pools* pools,
                             struct caml_pool_shard* shard, void* unused) {
   (void)unused;
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    purge(pools, run, run->muzzy, true);
+    run->due |= run->muzzy;
+  purge_due(pools, shard, false);
 }
 
 void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms) {
@@ -344,8 +387,10 @@ bool caml_pools_decays(struct caml_pools* pools) {
 /* Life */
 
 static void init_locks(struct caml_pools* pools) {
-  for (int i = 0; i < CAML_POOL_SHARDS; i++)
+  for (int i = 0; i < CAML_POOL_SHARDS; i++) {
+    atomic_store(&pools->shards[i].waiting, 0);
     pthread_mutex_init(&pools->shards[i].lock, NULL);
+  }
 }
 
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,

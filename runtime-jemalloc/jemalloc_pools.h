@@ -41,7 +41,9 @@ struct caml_run; /* see jemalloc_pools.c */
 
 struct caml_pool_shard {
   pthread_mutex_t lock;     /* taken before jemalloc's */
+  atomic_int waiting;       /* threads, for the lock, to get or put a pool */
   struct caml_run* partial; /* runs that have free pools */
+  struct caml_run* walk;    /* of these, the next to be purged */
   size_t puts;
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
 };

@@ -1,7 +1,11 @@
 external hold : 'a -> int -> 'a = "foreign_hold"
 external calls : int -> unit = "foreign_calls"
+type custom
+external custom : unit -> custom = "foreign_custom"
+external finalised : unit -> int = "foreign_finalised"
 
 let table = Hashtbl.create 16
+let customs = ref []
 
 let work i =
   Hashtbl.replace table (i mod 50) (List.init 2000 (fun n -> string_of_int (n + i)));
@@ -12,10 +16,16 @@ let work i =
 let () =
   Callback.register "work" work;
   ignore (Thread.create (fun () -> ()) ());
+  customs := List.init 100 (fun _ -> custom ());
   let garbage = Array.init 500_000 (fun i -> Some (string_of_int i)) in
   let some = Array.init 5000 (fun i -> garbage.(100 * i)) in
+  Gc.full_major ();
+  assert (List.length !customs = 100 && finalised () = 0);
+  (* nothing is allocated from here on: only an idle collection finds them *)
+  customs := [];
   let held = hold some 2 in
   assert (held == some);
+  assert (finalised () = 100);
   Array.iteri (fun i s -> assert (s = Some (string_of_int (100 * i)))) held;
   calls 300;
   Printf.printf "%d\n" (Gc.quick_stat ()).compactions

@@ -6,6 +6,7 @@
 #include <unistd.h>
 #include <caml/alloc.h>
 #include <caml/callback.h>
+#include <caml/custom.h>
 #include <caml/memory.h>
 #include <caml/mlvalues.h>
 #include <caml/signals.h>
@@ -25,6 +26,33 @@ value foreign_hold(value block, value seconds) {
   caml_remove_generational_global_root(root);
   free(root);
   CAMLreturn(held == block ? held : Val_unit);
+}
+
+static pthread_t finalised_on;
+static int finalised;
+
+static void finalise(value block) {
+  (void)block;
+  finalised_on = pthread_self();
+  finalised++;
+}
+
+static struct custom_operations operations = {
+  "runtime-jemalloc.test", finalise, custom_compare_default,
+  custom_hash_default, custom_serialize_default, custom_deserialize_default,
+  custom_compare_ext_default, custom_fixed_length_default
+};
+
+value foreign_custom(value unit) {
+  (void)unit;
+  return caml_alloc_custom(&operations, 8, 0, 1);
+}
+
+/* How many were finalised, if it was on another thread; -1 if on this one. */
+value foreign_finalised(value unit) {
+  (void)unit;
+  return Val_int(finalised > 0 && pthread_equal(finalised_on, pthread_self())
+                 ? -1 : finalised);
 }
 
 static void* call(void* times) {

@@ -148,6 +148,33 @@ let finalisers () =
   assert (Weak.get weak 0 = None);
   assert (Obj.Ephemeron.check_key (Obj.repr e |> Obj.magic) 0 = false)
 
+(* What a domain that has ended leaves behind *)
+let ended () =
+  let peak = Domain.join (Domain.spawn (fun () -> grow_and_drop 100)) in
+  goes_back peak
+
+(* A child finds its parent's heap, and leaves it shared. *)
+let children () =
+  let cycles () = (Gc.quick_stat ()).major_collections in
+  let live = Array.init (100 * mib / 128) (fun i -> Bytes.make 100 (Char.chr (i land 127))) in
+  let child () =
+    match Unix.fork () with
+    | 0 ->
+      let before = cycles () in
+      ignore (Sys.opaque_identity (List.init 1000 Option.some));
+      Unix.sleepf 1.5;
+      exit (if cycles () = before then 0 else 1)
+    | child -> child in
+  let children = List.init 3 (fun _ -> child ()) in
+  List.iter
+    (fun child -> assert (snd (Unix.waitpid [] child) = Unix.WEXITED 0)) children;
+  assert (Bytes.get live.(1000) 99 = Char.chr (1000 land 127))
+
+(* Ends at any time of a collection *)
+let exits ms =
+  ignore (grow_and_drop 30);
+  Unix.sleepf (float ms /. 1000.)
+
 (* How often each thread of process [pid] but the first has gone to sleep *)
 let sleeps pid =
   let dir = Printf.sprintf "/proc/%d/task" pid in
@@ -254,4 +281,7 @@ let () =
   | "pause" -> pause (int_of_string Sys.argv.(2))
   | "events" -> events ()
   | "least" -> least ()
+  | "ended" -> ended ()
+  | "children" -> children ()
+  | "exits" -> exits (int_of_string Sys.argv.(2))
   | _ -> exit 2
