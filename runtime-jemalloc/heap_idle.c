@@ -33,6 +33,9 @@
    program make an idle one. */
 #define LOOKS 4
 
+/* How long to go without a thread that could not be made */
+#define RETRY_NS 1000000000ull
+
 /* But not more often than this */
 #define LEAST_WAIT NS_PER_MS
 
@@ -111,28 +114,40 @@ static void* watch(void* data) {
   return NULL;
 }
 
-/* Makes the thread, with the lock held.  Without memory for one, the next
-   blocking section tries again. */
+/* Makes the thread, with the lock held.  If there can be none now, a blocking
+   section some time later tries again. */
 static bool start(struct caml_idle* idle) {
+  uint64_t now = caml_heap_now();
+  if (now < idle->deadline) return false;
+  idle->deadline = now + RETRY_NS;
   idle->running = caml_thread_start(&idle->thread, STACK_SIZE, watch, idle);
   return idle->running;
 }
 
 /* The program */
 
+static bool is_wanted(void) {
+  return caml_heap_knob_get(CAML_KNOB_idle_compact_ms) >= 0
+    && caml_heap_in_use() >= LEAST_HEAP;
+}
+
 /* A blocking section begins or ends, the first since [quiet] was set.  The thread
-   sees that by [quiet]; if it sleeps, it is woken up. */
-static void disturb(struct caml_idle* idle) {
+   sees that by [quiet]; if it sleeps, it is woken up.  One is made only where a
+   section begins: a child that is to call exec has none. */
+static void disturb(struct caml_idle* idle, bool begins) {
+  bool cleared = false;
   if (!atomic_load(&idle->asleep)) {
     atomic_store(&idle->quiet, false);
     if (!atomic_load(&idle->asleep)) return;
+    cleared = true; /* it has fallen asleep meanwhile */
   }
-  if (caml_heap_knob_get(CAML_KNOB_idle_compact_ms) < 0
-      || caml_heap_in_use() < LEAST_HEAP)
+  if (!is_wanted()) {
+    if (cleared) atomic_store(&idle->quiet, true); /* who comes next looks again */
     return;
+  }
   lock(idle);
   if (atomic_load(&idle->asleep) && !atomic_load(&idle->stopping)
-      && (idle->running || start(idle))) {
+      && (idle->running || (begins && start(idle)))) {
     atomic_store(&idle->quiet, false);
     atomic_store(&idle->asleep, false);
     pthread_cond_broadcast(&idle->changed);
@@ -149,11 +164,12 @@ static void note_delay(uint64_t delay) {
 
 void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap.idle;
-  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed)) disturb(idle);
+  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
+    disturb(idle, false);
   if (caml_plat_try_lock(domain_lock)) return;
   if (atomic_load(&idle->collecting)) {
     uint64_t began = caml_heap_now();
-    atomic_store(&idle->quiet, false);
+    disturb(idle, false);
     caml_plat_lock_blocking(domain_lock);
     note_delay(caml_heap_now() - began);
   } else {
@@ -163,13 +179,15 @@ void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
 
 void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap.idle;
-  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed)) disturb(idle);
+  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
+    disturb(idle, true);
   caml_plat_unlock(domain_lock);
 }
 
 /* No thread yet: the next blocking section asks for one. */
 static void reset(struct caml_idle* idle) {
-  idle->running = false;
+  idle->running = idle->standing_in = false;
+  idle->deadline = 0;
   atomic_store(&idle->stopping, false);
   atomic_store(&idle->collecting, false);
   atomic_store(&idle->compacting, false);
@@ -204,9 +222,14 @@ void caml_idle_look_again(struct caml_idle* idle) {
   unlock(idle);
 }
 
-/* A child's heap is not new to it: to collect it would unshare its pages. */
+/* A child's heap is not new to it: to collect it would unshare its pages.  C code
+   that forks in a blocking section waits until nobody works for its domain. */
 void caml_idle_hold(struct caml_idle* idle) {
   lock(idle);
+  while (Caml_state_opt == NULL && idle->standing_in) {
+    atomic_store(&idle->quiet, false);
+    pthread_cond_wait(&idle->changed, &idle->lock);
+  }
   if (Caml_state_opt != NULL && caml_heap_memory_started())
     idle->at_fork = caml_idle_allocated();
 }

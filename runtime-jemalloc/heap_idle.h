@@ -55,8 +55,10 @@ struct caml_idle {
   pthread_t thread;
   bool running;          /* there is [thread] */
   _Atomic bool stopping; /* it is to end */
+  bool standing_in;      /* the thread has a domain's lock, and works for it */
   uint64_t began;        /* since when the program has been idle, ns */
-  uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken */
+  uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken.
+                            Without a thread: when to try again to make one */
   struct caml_idle_history history;
   struct caml_idle_count at_fork; /* what a child has from its parent */
 };
@@ -90,8 +92,8 @@ enum caml_idle_outcome {
   CAML_IDLE_LATER     /* not before [deadline] */
 };
 
-/* What the domain's program has allocated, as it sees that of the others: up to
-   their last minor collection.  With the domain lock. */
+/* What the program has allocated; of the other domains, up to their last minor
+   collection.  With the domain lock. */
 struct caml_idle_count caml_idle_allocated(void);
 
 /* Collects if that is worth it.  [since]: how long the program has been idle, ns.

@@ -116,7 +116,8 @@ struct round {
   intnat slice;           /* words of work, in and out */
   bool swept, marked;     /* of this cycle, by all of them */
   uintnat used, live;     /* words: in pools and large blocks, and in blocks */
-  struct caml_idle_count allocated; /* summed up */
+  struct caml_idle_count allocated;
+  uint64_t young;                   /* of that, words in minor heaps now */
   unsigned domains;                 /* that have counted it */
 };
 
@@ -127,10 +128,12 @@ static size_t held(void) {
 
 /* Slices */
 
-/* Adapts the slice to what the last one, of [ns], has shown. */
+/* Adapts the slice to what the last one, of [ns], has shown: nothing if the domain
+   had next to nothing to do. */
 static void adapt(struct round* r, uint64_t ns) {
   if (ns > 2 * SLICE_NS && r->slice > SLICE_LEAST) r->slice /= 2;
-  if (ns < SLICE_NS / 2 && r->slice < SLICE_MOST) r->slice *= 2;
+  if (ns < SLICE_NS / 2 && ns > SLICE_NS / 64 && r->slice < SLICE_MOST)
+    r->slice *= 2;
 }
 
 /* Goes on with the cycle, and begins the next. */
@@ -162,18 +165,29 @@ static void count_words(struct round* r) {
   r->live += (uintnat)(s.pool_live_words + s.pool_frag_words + s.large_words);
 }
 
-/* With what domains that have ended did */
-struct caml_idle_count caml_idle_allocated(void) {
+/* Words of the domain's minor heap that the statistics do not know yet */
+static uint64_t young_words(void) {
+  return (uint64_t)((value*)Caml_state->young_end
+                    - (value*)Caml_state->young_ptr);
+}
+
+/* With what domains that have ended did; without what is in minor heaps */
+static struct caml_idle_count known_allocation(void) {
   struct gc_stats s;
   caml_compute_gc_stats(&s);
   return (struct caml_idle_count){ .major = (uint64_t)s.alloc_stats.major_words,
                                    .minor = (uint64_t)s.alloc_stats.minor_words };
 }
 
+struct caml_idle_count caml_idle_allocated(void) {
+  struct caml_idle_count c = known_allocation();
+  c.minor += young_words();
+  return c;
+}
+
 static void count_allocation(struct round* r) {
-  struct caml_idle_count c = caml_idle_allocated();
-  r->allocated.major += c.major;
-  r->allocated.minor += c.minor;
+  r->allocated = known_allocation();
+  r->young += young_words();
   r->domains++;
 }
 
@@ -189,8 +203,18 @@ static enum caml_stand_in try_stand_in(struct caml_idle* idle, int i) {
   pthread_mutex_lock(&idle->lock);
   result = caml_idle_undisturbed(idle) ? caml_domain_stand_in(i)
     : CAML_DOMAIN_BUSY;
+  idle->standing_in = result == CAML_DOMAIN_STOOD_IN;
   pthread_mutex_unlock(&idle->lock);
   return result;
+}
+
+static void stand_down(struct caml_idle* idle) {
+  caml_handle_incoming_interrupts();
+  pthread_mutex_lock(&idle->lock);
+  caml_domain_stand_down();
+  idle->standing_in = false;
+  pthread_cond_broadcast(&idle->changed);
+  pthread_mutex_unlock(&idle->lock);
 }
 
 static enum caml_stand_in stand_in(struct caml_idle* idle, int i) {
@@ -213,8 +237,7 @@ static bool for_domains(struct caml_idle* idle, void (*step)(struct round*),
       case CAML_DOMAIN_BUSY: return false;
       case CAML_DOMAIN_STOOD_IN:
         step(r);
-        caml_handle_incoming_interrupts();
-        caml_domain_stand_down();
+        stand_down(idle);
         break;
     }
   }
@@ -228,8 +251,7 @@ static bool for_one_domain(struct caml_idle* idle, void (*step)(struct round*),
   while ((s = stand_in(idle, i)) == CAML_DOMAIN_NONE) i++;
   if (s != CAML_DOMAIN_STOOD_IN) return false;
   step(r);
-  caml_handle_incoming_interrupts();
-  caml_domain_stand_down();
+  stand_down(idle);
   return true;
 }
 
@@ -292,8 +314,9 @@ static bool too_early(struct caml_idle* idle, const struct round* r,
 }
 
 static bool worth_compacting(const struct round* r) {
-  size_t free = Bsize_wsize(r->used - r->live);
+  size_t free = r->used > r->live ? Bsize_wsize(r->used - r->live) : 0;
   return OCAML_VERSION >= 50200
+    && caml_heap_in_use() < CAML_MOST_COMPACTED
     && free >= COMPACT_BYTES && free >= caml_heap_in_use() / COMPACT_PART;
 }
 
@@ -334,7 +357,8 @@ static enum caml_idle_outcome is_worth(struct caml_idle* idle,
   size_t in_use = caml_heap_in_use();
   uint64_t pause = COST_PART * h->cost;
   bool worth = bytes >= WORTH_BYTES && bytes >= in_use / WORTH_PART;
-  if (growth(h->done.minor, now->minor) == 0) return CAML_IDLE_DONE;
+  if (bytes == 0 && growth(h->done.minor, now->minor) == 0)
+    return CAML_IDLE_DONE;
   if (growth(h->tried_minor, now->minor) == 0) return CAML_IDLE_LATER;
   if (worth && bytes >= in_use / 2
       && (fresh >= in_use / 2 || resumes(h, fresh)))
@@ -375,8 +399,8 @@ static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
 static bool count(struct caml_idle* idle, struct caml_idle_count* now) {
   struct round r = { .domains = 0 };
   if (!for_domains(idle, count_allocation, &r) || r.domains == 0) return false;
-  now->major = r.allocated.major / r.domains;
-  now->minor = r.allocated.minor / r.domains;
+  *now = r.allocated;
+  now->minor += r.young;
   return true;
 }
 

@@ -87,10 +87,11 @@ bool caml_heap_compactable(void);
 
 /* A major cycle has ended: is a compaction due since too much of the heap is unused?
    [asked]: 1 for a cycle that ends with one anyway, -1 for one before it, which is
-   to end without.  Called by one domain, inside the stop-the-world section and after
-   the sweep; before a barrier, after which each domain asks
-   [caml_heap_compaction_is_due]. */
-void caml_heap_cycle_ended(int asked);
+   to end without.  [adopted]: what domains that have ended left to others has been
+   taken up; a compaction knows nothing else.  Called by one domain, inside the
+   stop-the-world section and after the sweep; before a barrier, after which each
+   domain asks [caml_heap_compaction_is_due]. */
+void caml_heap_cycle_ended(int asked, bool adopted);
 bool caml_heap_compaction_is_due(int asked);
 
 /* The part of a cycle's work that a slice, [howmuch] of which was asked for, is to
@@ -119,6 +120,11 @@ enum caml_stand_in {
 };
 enum caml_stand_in caml_domain_stand_in(int i);
 void caml_domain_stand_down(void);
+
+/* Does each domain that there is take part in the stop-the-world section?  One that
+   ends leaves them before its heap and what it has tracked are another's.  From
+   inside the section. */
+bool caml_domain_all_take_part(void);
 
 /* The runtime shuts down: with no other than the caller's domain lock, which is
    free meanwhile. */

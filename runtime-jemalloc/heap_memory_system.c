@@ -90,8 +90,9 @@ void caml_heap_compacted(void) {
 
 #endif
 
-void caml_heap_cycle_ended(int asked) {
+void caml_heap_cycle_ended(int asked, bool adopted) {
   (void)asked;
+  (void)adopted;
 }
 
 bool caml_heap_compaction_is_due(int asked) {

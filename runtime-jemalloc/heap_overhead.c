@@ -71,7 +71,8 @@ static bool is_suspect(const struct caml_overhead* o, size_t blocks,
                        uint64_t allocated, intnat percent) {
   uint64_t young = allocated - o->allocated[1];
   size_t in_use = caml_heap_in_use();
-  return in_use >= LEAST_WASTE && in_use <= o->in_use + o->in_use / 32
+  return in_use >= LEAST_WASTE && in_use < CAML_MOST_COMPACTED
+    && allocated >= o->allocated[1] && in_use <= o->in_use + o->in_use / 32
     && caml_heap_now() >= o->not_before
     && too_much(in_use, blocks > young ? blocks - young : 0, percent);
 }
@@ -108,8 +109,8 @@ static void decide(struct caml_overhead* o, size_t blocks, intnat percent) {
   if (!o->compacting) wait_longer(o, true);
 }
 
-/* Begins two cycles that hurry, ends them, or neither.  A cycle of somebody else's
-   is only remembered. */
+/* Begins two cycles that hurry, ends them, or neither.  A cycle of somebody else's,
+   or one that may not end with a compaction, is only remembered. */
 static void consider(struct caml_overhead* o, intnat percent, bool others) {
   size_t blocks;
   uint64_t allocated;
@@ -127,10 +128,11 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   remember(o, allocated);
 }
 
-void caml_heap_cycle_ended(int asked) {
+void caml_heap_cycle_ended(int asked, bool adopted) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
-  bool others = asked != 0 || atomic_load(&caml_heap.idle.collecting);
+  bool others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
+    || !adopted || !caml_domain_all_take_part();
   o->compacting = false;
   if (percent > 0 && percent < NEVER) {
     consider(o, percent, others);
@@ -138,7 +140,8 @@ void caml_heap_cycle_ended(int asked) {
     o->cycles = 0;
     o->hurry = 0.0;
     o->suspected = caml_heap_now();
-    o->compacting = percent == 0 && !others;
+    o->compacting =
+      percent == 0 && !others && caml_heap_in_use() < CAML_MOST_COMPACTED;
   }
   o->before = caml_heap_in_use();
   o->began = caml_heap_now();

@@ -44,6 +44,12 @@ enum caml_stand_in caml_domain_stand_in(int i)
   return result;
 }
 
+bool caml_domain_all_take_part(void)
+{
+  return (uintnat)stw_domains.participating_domains
+    == atomic_load(&caml_num_domains_running);
+}
+
 void caml_domain_stand_down(void)
 {
   dom_internal* d = domain_self;

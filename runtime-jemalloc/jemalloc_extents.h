@@ -27,6 +27,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include "heap_map.h"
 #include "jemalloc.h"
 #include "jemalloc_huge.h"
@@ -75,6 +76,8 @@ struct caml_extent_count {
 #define CAML_MAPPED_BLOCKS 128
 #define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
+#define CAML_FRESH_RUNS 64
+
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   struct caml_huge huge;
@@ -87,6 +90,11 @@ struct caml_extents {
   _Atomic size_t in_blocks;      /* bytes */
   char* rest;           /* of the last mapping that was made for small ones */
   size_t rest_size;
+  /* Runs that were just committed, by their address / CAML_RUN_SIZE; + 1: that
+     have their pages */
+  uintptr_t fresh_runs[CAML_FRESH_RUNS];
+  char *ahead, *ahead_end; /* not committed, but populated */
+  bool cannot_populate; /* the kernel, before Linux 5.14 */
 };
 #undef CAML_EXTENT_COUNT
 
@@ -94,6 +102,20 @@ struct caml_extents {
    long as [extents], which must not move. */
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
+
+/* From this many bytes of address space on, runs of pools are populated: what is
+   ahead is then at most 3% of the heap. */
+#define CAML_POPULATED_HEAP ((size_t)64 << 20)
+
+/* The run of pools at [p] has just been taken from jemalloc, of dirty pages or of
+   retained ones, which have none.  Has it its pages now?  [populate]: those of a
+   large heap get them, by one system call for a frame of runs, which takes a
+   quarter less time than a fault for each; not where huge pages do better. */
+bool caml_extents_run_has_pages(struct caml_extents* extents, void* p,
+                                bool populate);
+
+/* Gives back what was populated and has not been used. */
+void caml_extents_purge_ahead(struct caml_extents* extents);
 
 /* What the hooks of these names do, for pages that jemalloc takes for committed.
    False if the kernel refused. */

@@ -113,7 +113,7 @@ static void unlink_run(struct caml_pool_shard* shard, struct caml_run* run) {
   if (shard->walk == run) shard->walk = run->next;
 }
 
-/* A run without pages, from jemalloc, which takes it for committed. */
+/* A run from jemalloc, which takes it for committed: with all pages, or none. */
 static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
   char* p = je_mallocx(CAML_RUN_SIZE, pools->flags);
   struct caml_run* run;
@@ -126,7 +126,11 @@ static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
   memset(run, 0, sizeof(*run));
   run->start = p;
   run->shard = (uint16_t)shard;
-  caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
+  if (caml_extents_run_has_pages(pools->extents, p,
+                                 atomic_load(&pools->dirty_ms) != 0))
+    run->dirty = FULL;
+  else
+    caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
   return run;
 }
 
@@ -173,14 +177,12 @@ static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard) {
 
 static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
   struct caml_pool_shard* shard = &pools->shards[i];
-  struct caml_run* run;
-  void* pool = NULL;
+  struct caml_run* run = get_run(pools, i);
+  void* pool;
+  if (run == NULL) return NULL;
   lock_shard(shard);
-  run = get_run(pools, i);
-  if (run != NULL) {
-    link_run(shard, run);
-    pool = take_pool(pools, shard, run);
-  }
+  link_run(shard, run);
+  pool = take_pool(pools, shard, run);
   unlock_shard(shard);
   return pool;
 }
@@ -326,6 +328,7 @@ static void purge_all(struct caml_pools* pools, struct caml_pool_shard* shard,
 
 void caml_pools_purge(struct caml_pools* pools) {
   for_each_shard(pools, purge_all, NULL);
+  caml_extents_purge_ahead(pools->extents);
 }
 
 static void purge_all_dirty(struct caml_pools* pools,
@@ -347,7 +350,9 @@ static void purge_all_muzzy(struct caml_pools* pools,
 
 void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms) {
   atomic_store(&pools->dirty_ms, ms);
-  if (ms == 0) for_each_shard(pools, purge_all_dirty, NULL);
+  if (ms != 0) return;
+  for_each_shard(pools, purge_all_dirty, NULL);
+  caml_extents_purge_ahead(pools->extents);
 }
 
 void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {

@@ -1,5 +1,6 @@
 external hold : 'a -> int -> 'a = "foreign_hold"
 external calls : int -> unit = "foreign_calls"
+external forks : int -> unit = "foreign_forks"
 type custom
 external custom : unit -> custom = "foreign_custom"
 external finalised : unit -> int = "foreign_finalised"
@@ -28,4 +29,8 @@ let () =
   assert (finalised () = 100);
   Array.iteri (fun i s -> assert (s = Some (string_of_int (100 * i)))) held;
   calls 300;
+  for n = 1 to 20 do
+    ignore (Sys.opaque_identity (List.init 100_000 string_of_int));
+    forks (n * 500)
+  done;
   Printf.printf "%d\n" (Gc.quick_stat ()).compactions

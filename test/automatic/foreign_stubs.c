@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <caml/alloc.h>
 #include <caml/callback.h>
@@ -53,6 +54,24 @@ value foreign_finalised(value unit) {
   (void)unit;
   return Val_int(finalised > 0 && pthread_equal(finalised_on, pthread_self())
                  ? -1 : finalised);
+}
+
+/* Forks in a blocking section, as C libraries do, when it has lasted so many
+   microseconds; the child takes the runtime again. */
+value foreign_forks(value microseconds) {
+  int status;
+  pid_t child;
+  caml_release_runtime_system();
+  usleep((unsigned)Int_val(microseconds));
+  child = fork();
+  caml_acquire_runtime_system();
+  if (child == 0) {
+    alarm(60);
+    caml_alloc_string(1000000);
+    _exit(0);
+  }
+  if (child < 0 || waitpid(child, &status, 0) != child || status != 0) abort();
+  return Val_unit;
 }
 
 static void* call(void* times) {

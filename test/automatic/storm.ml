@@ -148,13 +148,25 @@ let fork_many () =
   done;
   Printf.printf "%d children\n" !n
 
+(* Ephemerons that domains leave to others when they end *)
 let spawn_many () =
-  while Unix.gettimeofday () < !until do
-    Domain.join (Domain.spawn (fun () ->
-        let l = List.init 10_000 value in
-        Unix.sleepf 0.002;
-        List.iteri (fun i s -> if s <> value i then fail "domain") l))
-  done
+  let left = Queue.create () in
+  let in_domain n () =
+    let l = List.init 10_000 value in
+    let es = List.init 500 (fun i -> let k = ref i in k, Ephemeron.K1.make k (value i)) in
+    if n land 1 = 0 then Unix.sleepf 0.002;
+    List.iteri (fun i s -> if s <> value i then fail "domain") l;
+    es in
+  let intact (k, e) =
+    if Ephemeron.K1.query e k <> Some (value !k) then fail "left ephemeron" in
+  let rec go n =
+    if Unix.gettimeofday () < !until then begin
+      Queue.push (Domain.join (Domain.spawn (in_domain n))) left;
+      if n >= 10 then ignore (Queue.pop left);
+      Queue.iter (List.iter intact) left;
+      go (n + 1)
+    end in
+  go 0
 
 let () =
   if is_with "signals" then begin
