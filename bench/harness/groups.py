@@ -62,7 +62,11 @@ def check_outputs(rows):
 
 
 def candidates_for(context, p):
-    return [r for r in context.runtimes if p.ocaml4 or not r.is_ocaml4]
+    found = [r for r in context.runtimes if p.ocaml4 or not r.is_ocaml4]
+    if p in programs.GROWTH:
+        found.append(runtimes.with_knobs(context.named("ours")[0], "Xthp=always",
+                                         "ours, huge pages"))
+    return found
 
 
 def timed_program(context, p, command, layouts=1):
@@ -209,8 +213,7 @@ def knob_runs(context, p, values, parse):
     """Ours, its default beside other values of knobs."""
     compiled = context.compiled(p.source)
     ours = context.named("ours")[0]
-    candidates = [runtimes.Runtime(v or "default", ours.ocamlopt, ours.flags, v, "ours")
-                  for v in ("",) + tuple(values)]
+    candidates = [runtimes.with_knobs(ours, v) for v in ("",) + tuple(values)]
 
     def run(r, _):
         row = measure.timed([compiled.executable(r)] + context.arguments(p),

@@ -59,6 +59,12 @@ def find(build, ocamlopt, pool_release, ocaml4):
     return runtimes
 
 
+def with_knobs(runtime, knobs, name=None):
+    """The same executables, run with other knobs"""
+    return Runtime(name or knobs or "default", runtime.ocamlopt, runtime.flags, knobs,
+                   runtime.key)
+
+
 def build_pool_release(source, build, ocamlopt, directory):
     """Builds that variant from the patched tree of [build] into [directory]; once."""
     if os.path.exists(os.path.join(directory, "libasmrun_jemalloc.a")):
