@@ -46,7 +46,7 @@ enum caml_stand_in caml_domain_stand_in(int i)
 
 bool caml_domain_all_take_part(void)
 {
-  return (uintnat)stw_domains.participating_domains
+  return (uintnat)stw_request.num_domains
     == atomic_load(&caml_num_domains_running);
 }
 
