@@ -103,7 +103,10 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
     size_t below = size_class_below(pages);
     if (below < pages) block = get_between_classes(arena, pages, below, 1);
   }
-  return block != NULL ? block : je_mallocx(size, arena->flags);
+  if (block == NULL) block = je_mallocx(size, arena->flags);
+  /* it may look like a run, and be one some day, of dirty pages */
+  if (block != NULL) caml_extents_is_fresh_run(&arena->extents, block);
+  return block;
 }
 
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {

@@ -15,7 +15,6 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,9 +23,6 @@
 #include "jemalloc_extents.h"
 #include "jemalloc_thread.h"
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
 #ifndef PR_SET_VMA
 #define PR_SET_VMA 0x53564d41
 #define PR_SET_VMA_ANON_NAME 0
@@ -205,77 +201,14 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
   return advise(&extents->purge_lazy, p, size, MADV_FREE);
 }
 
-/* Pages ahead.  [lock] is held. */
-
-static void purge_ahead(struct caml_extents* extents, char* from) {
-  assert(from >= extents->ahead && from <= extents->ahead_end);
-  if (from < extents->ahead_end)
-    advise(&extents->decommit, from, (size_t)(extents->ahead_end - from),
-           MADV_DONTNEED);
-}
-
-/* The [size] bytes from [p] are taken into use: is all of it populated?  jemalloc
-   goes upwards.  Where it does not, what is behind is given back. */
-static bool take_from_ahead(struct caml_extents* extents, char* p,
-                            size_t size) {
-  char *end = p + size, *ahead_end = extents->ahead_end;
-  bool populated = p >= extents->ahead && end <= ahead_end;
-  if (end <= extents->ahead || p >= ahead_end) return false;
-  if (p > extents->ahead) {
-    if (end < ahead_end) purge_ahead(extents, end);
-    extents->ahead_end = p;
-  } else {
-    extents->ahead = end < ahead_end ? end : ahead_end;
-  }
-  return populated;
-}
-
-/* Populates the run and, if the frame holds nothing else, all behind it there. */
-static bool populate_from(struct caml_extents* extents, char* run) {
-  char* end = run + CAML_RUN_SIZE;
-  size_t start = caml_heap_now();
-  bool done;
-  if (caml_huge_only(&extents->huge, run, CAML_RUN_SIZE))
-    end += -(uintptr_t)end % CAML_FRAME_SIZE;
-  purge_ahead(extents, extents->ahead);
-  extents->ahead = extents->ahead_end = NULL;
-  done = madvise(run, (size_t)(end - run), MADV_POPULATE_WRITE) == 0;
-  atomic_fetch_add_explicit(&extents->commit.nanoseconds,
-                            caml_heap_now() - start, memory_order_relaxed);
-  if (!done) {
-    extents->cannot_populate = errno == EINVAL;
-    return false;
-  }
-  extents->ahead = run + CAML_RUN_SIZE;
-  extents->ahead_end = end;
-  return true;
-}
-
-static uintptr_t* fresh_run(struct caml_extents* extents, const void* p) {
+static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,
+                                    const void* p) {
   return &extents->fresh_runs[(uintptr_t)p / CAML_RUN_SIZE % CAML_FRESH_RUNS];
 }
 
-bool caml_extents_run_has_pages(struct caml_extents* extents, void* p,
-                                bool populate) {
-  uintptr_t *fresh = fresh_run(extents, p), run = (uintptr_t)p;
-  bool has_pages = true;
-  populate = populate
-    && caml_huge_worth_populating(&extents->huge, CAML_POPULATED_HEAP);
-  pthread_mutex_lock(&extents->lock);
-  /* what was not committed just now is of dirty pages */
-  if (*fresh == run)
-    has_pages = populate && !extents->cannot_populate
-      && populate_from(extents, p);
-  if (*fresh == run || *fresh == run + 1) *fresh = 0;
-  pthread_mutex_unlock(&extents->lock);
-  return has_pages;
-}
-
-void caml_extents_purge_ahead(struct caml_extents* extents) {
-  pthread_mutex_lock(&extents->lock);
-  purge_ahead(extents, extents->ahead);
-  extents->ahead = extents->ahead_end = NULL;
-  pthread_mutex_unlock(&extents->lock);
+bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p) {
+  uintptr_t run = (uintptr_t)p;
+  return atomic_compare_exchange_strong(fresh_run(extents, p), &run, 0);
 }
 
 /* What is mapped stays accessible: pages come when they are touched. */
@@ -285,13 +218,10 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
   char* p = (char*)addr + offset;
   /* what is as large and as aligned as a run of pools is one: not used yet */
   bool run = length == CAML_RUN_SIZE && (uintptr_t)p % CAML_RUN_SIZE == 0;
-  bool populated;
   (void)size;
   (void)arena_ind;
-  pthread_mutex_lock(&extents->lock);
-  populated = take_from_ahead(extents, p, length);
-  *fresh_run(extents, p) = run ? (uintptr_t)p + populated : 0;
-  pthread_mutex_unlock(&extents->lock);
+  /* with the page that jemalloc 5.3.0 puts behind it, too */
+  if (length / CAML_RUN_SIZE == 1) atomic_store(fresh_run(extents, p), (uintptr_t)p);
   if (run)
     caml_huge_count(&extents->huge, p, length, true);
   else
@@ -450,8 +380,6 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
 
 void caml_extents_forked(struct caml_extents* extents) {
   pthread_mutex_init(&extents->lock, NULL);
-  /* another thread may have been about to change them */
-  extents->ahead = extents->ahead_end = NULL;
   caml_huge_forked(&extents->huge);
 }
 

@@ -83,6 +83,8 @@ struct caml_extents {
   struct caml_huge huge;
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
+  /* Runs that were just committed, by their address / CAML_RUN_SIZE */
+  _Atomic uintptr_t fresh_runs[CAML_FRESH_RUNS];
   _Atomic unsigned n_mappings; /* noted, or to be */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
   pthread_mutex_t lock; /* of what follows; nothing is locked after it */
@@ -90,11 +92,6 @@ struct caml_extents {
   _Atomic size_t in_blocks;      /* bytes */
   char* rest;           /* of the last mapping that was made for small ones */
   size_t rest_size;
-  /* Runs that were just committed, by their address / CAML_RUN_SIZE; + 1: that
-     have their pages */
-  uintptr_t fresh_runs[CAML_FRESH_RUNS];
-  char *ahead, *ahead_end; /* not committed, but populated */
-  bool cannot_populate; /* the kernel, before Linux 5.14 */
 };
 #undef CAML_EXTENT_COUNT
 
@@ -103,19 +100,11 @@ struct caml_extents {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
-/* From this many bytes of address space on, runs of pools are populated: what is
-   ahead is then at most 3% of the heap. */
-#define CAML_POPULATED_HEAP ((size_t)64 << 20)
-
-/* The run of pools at [p] has just been taken from jemalloc, of dirty pages or of
-   retained ones, which have none.  Has it its pages now?  [populate]: those of a
-   large heap get them, by one system call for a frame of runs, which takes a
-   quarter less time than a fault for each; not where huge pages do better. */
-bool caml_extents_run_has_pages(struct caml_extents* extents, void* p,
-                                bool populate);
-
-/* Gives back what was populated and has not been used. */
-void caml_extents_purge_ahead(struct caml_extents* extents);
+/* The run of pools, or block, at [p] has just been taken from jemalloc.  Is it a run
+   that was committed for that?  Then it has no pages; else they were dirty.  False
+   too if so many others were committed meanwhile that it is not known.  Asked again,
+   it is not fresh. */
+bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p);
 
 /* What the hooks of these names do, for pages that jemalloc takes for committed.
    False if the kernel refused. */

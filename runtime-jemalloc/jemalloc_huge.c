@@ -154,17 +154,14 @@ static bool is_to_be(struct caml_huge* huge, uintptr_t n, enum mark mark) {
                        : pages == frame_pages();
 }
 
-static bool wants_huge(struct caml_huge* huge) {
-  return huge->thp == CAML_THP_ALWAYS
-    || (huge->thp == CAML_THP_SYSTEM && system_is_always(huge));
-}
-
 /* There is no way back to AS_MAPPED, so what the system's setting makes huge of
    itself is asked for here, and nothing else if the setting decides.  With
    [first] to before [end] go full neighbours for which there were too many
    borders. */
 static void make_huge(struct caml_huge* huge, uintptr_t first, uintptr_t end) {
-  if (!wants_huge(huge)) return;
+  if (huge->thp == CAML_THP_NEVER
+      || (huge->thp == CAML_THP_SYSTEM && !system_is_always(huge)))
+    return;
   while (is_to_be(huge, first - 1, HUGE)) first--;
   while (is_to_be(huge, end, HUGE)) end++;
   if (!too_many_borders(huge, first, end, HUGE))
@@ -223,21 +220,6 @@ void caml_huge_count(struct caml_huge* huge, void* p, size_t size,
 
 void caml_huge_decommit(struct caml_huge* huge, void* p, size_t size) {
   change_pages(huge, p, size, -1, PLAIN);
-}
-
-bool caml_huge_only(struct caml_huge* huge, void* p, size_t size) {
-  caml_frame* frame = find_frame(huge, (uintptr_t)p / CAML_FRAME_SIZE);
-  uint16_t f = frame == NULL ? NOT_MAPPED : atomic_load(frame);
-  return (f & MARK) != NOT_MAPPED
-    && (f & PAGES) == size / (size_t)sysconf(_SC_PAGESIZE);
-}
-
-bool caml_huge_worth_populating(struct caml_huge* huge, size_t mapped) {
-  bool worth;
-  pthread_mutex_lock(&huge->lock);
-  worth = huge->mapped >= mapped && !wants_huge(huge);
-  pthread_mutex_unlock(&huge->lock);
-  return worth;
 }
 
 /* Frames that have no leaf, for want of memory, are never marked: they are as

@@ -77,12 +77,6 @@ void caml_huge_decommit(struct caml_huge* huge, void* p, size_t size);
 void caml_huge_count(struct caml_huge* huge, void* p, size_t size,
                      bool committed);
 
-/* Is nothing else of the frame committed but these [size] bytes, which lie in it? */
-bool caml_huge_only(struct caml_huge* huge, void* p, size_t size);
-
-/* Are so many bytes mapped, and no pages to be huge of themselves? */
-bool caml_huge_worth_populating(struct caml_huge* huge, size_t mapped);
-
 /* [size] bytes were mapped that are used and unmapped as a whole. */
 void caml_huge_advise(struct caml_huge* huge, void* p, size_t size);
 

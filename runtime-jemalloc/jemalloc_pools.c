@@ -126,11 +126,10 @@ static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
   memset(run, 0, sizeof(*run));
   run->start = p;
   run->shard = (uint16_t)shard;
-  if (caml_extents_run_has_pages(pools->extents, p,
-                                 atomic_load(&pools->dirty_ms) != 0))
-    run->dirty = FULL;
-  else
+  if (caml_extents_is_fresh_run(pools->extents, p))
     caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
+  else
+    run->dirty = FULL;
   return run;
 }
 
@@ -328,7 +327,6 @@ static void purge_all(struct caml_pools* pools, struct caml_pool_shard* shard,
 
 void caml_pools_purge(struct caml_pools* pools) {
   for_each_shard(pools, purge_all, NULL);
-  caml_extents_purge_ahead(pools->extents);
 }
 
 static void purge_all_dirty(struct caml_pools* pools,
@@ -350,9 +348,7 @@ static void purge_all_muzzy(struct caml_pools* pools,
 
 void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms) {
   atomic_store(&pools->dirty_ms, ms);
-  if (ms != 0) return;
-  for_each_shard(pools, purge_all_dirty, NULL);
-  caml_extents_purge_ahead(pools->extents);
+  if (ms == 0) for_each_shard(pools, purge_all_dirty, NULL);
 }
 
 void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {

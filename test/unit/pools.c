@@ -22,7 +22,6 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -157,86 +156,20 @@ static void decay_may_be_never_or_at_once(void** state) {
   put(p);
 }
 
-/* Fills the arena until runs are populated: returns the first pool of the first
-   such run, and all of the others' in a list by their first words. */
-static char* grow_until_populated(void) {
-  char* last = NULL;
-  for (size_t n = 0; n < 4 * CAML_POPULATED_HEAP / POOL; n++) {
-    char* p = caml_arena_get_pool(&arena, 0);
-    assert_non_null(p);
-    if (caml_pools_free(&arena.pools).dirty > 0) {
-      *(char**)p = last;
-      return p;
-    }
-    *(char**)p = last;
-    last = p;
-  }
-  fail_msg("no run is populated");
-  return NULL;
-}
-
-static bool has_pages(const char* p, size_t size) {
-  unsigned char there[CAML_RUN_SIZE / 4096];
-  assert_int_equal(mincore((void*)(uintptr_t)p, size, there), 0);
-  for (size_t i = 0; i < size / 4096; i++)
-    if (!(there[i] & 1)) return false;
-  return true;
-}
-
-/* The kernel may be too old, or all is huge. */
-static bool populates(void) {
-  char* p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
-                 -1, 0);
-  bool does = madvise(p, MIB, 23) == 0
-    && caml_huge_worth_populating(&arena.extents.huge, 0);
-  munmap(p, MIB);
-  return does;
-}
-
-/* A frame of them at a time; what is ahead goes when all is purged. */
-static void a_growing_heap_is_populated(void** state) {
-  size_t before;
-  char* first;
+/* Where a large block was, and its pages are still there */
+static void a_run_of_dirty_pages_is_dirty(void** state) {
+  char* first = get();
+  void* block = caml_arena_get(&arena, CAML_RUN_SIZE);
+  char* p[N];
   (void)state;
-  if (!populates()) skip();
-  first = grow_until_populated();
-  assert_free(N - 1, 0, 0);
-  assert_true(has_pages(first, CAML_RUN_SIZE));
-  assert_true(arena.extents.ahead_end > arena.extents.ahead);
-  assert_int_equal((uintptr_t)arena.extents.ahead_end % CAML_FRAME_SIZE, 0);
-  before = smaps_rss();
-  for (size_t i = 0; i < N; i++) get(); /* the last is of the next run */
-  assert_true(smaps_rss() < before + MIB / 4);
-  assert_free(N - 1, 0, 0);
-  assert_true(caml_arena_purge(&arena));
-  assert_null(arena.extents.ahead);
-  assert_true(before - smaps_rss() > MIB);
-  assert_free(0, 0, N - 1);
-}
-
-/* A large block that jemalloc puts there keeps what is written to it. */
-static void what_is_ahead_may_become_a_block(void** state) {
-  char *ahead, *block;
-  (void)state;
-  if (!populates()) skip();
-  grow_until_populated();
-  ahead = arena.extents.ahead;
-  block = caml_arena_get(&arena, CAML_RUN_SIZE / 2);
   assert_non_null(block);
-  memset(block, 5, CAML_RUN_SIZE / 2);
-  if (block >= ahead) assert_true(arena.extents.ahead != ahead);
-  assert_true(caml_arena_purge(&arena));
-  for (size_t i = 0; i < CAML_RUN_SIZE / 2; i++) assert_int_equal(block[i], 5);
-}
-
-static void nothing_is_populated_with_decay_0(void** state) {
-  (void)state;
-  if (!populates()) skip();
-  grow_until_populated();
-  assert_true(caml_arena_set_dirty_decay(&arena, 0));
-  assert_free(0, N - 1, 0);
-  for (size_t i = 0; i < N; i++) get();
-  assert_free(0, 0, N - 1);
+  memset(block, 1, CAML_RUN_SIZE);
+  caml_arena_put(&arena, block, CAML_RUN_SIZE);
+  for (size_t i = 0; i < N; i++) p[i] = get(); /* the last is of the next run */
+  assert_ptr_equal(p[N - 1], block);
+  assert_free(N - 1, 0, 0);
+  for (size_t i = 0; i < N; i++) put(p[i]);
+  put(first);
 }
 
 /* Another shard's free pools before more memory */
@@ -329,9 +262,7 @@ int main(void) {
     T(purge_takes_the_holes),
     T(decay_has_its_times),
     T(decay_may_be_never_or_at_once),
-    T(a_growing_heap_is_populated),
-    T(what_is_ahead_may_become_a_block),
-    T(nothing_is_populated_with_decay_0),
+    T(a_run_of_dirty_pages_is_dirty),
     T(shards_share),
     T(pools_without_a_run),
     T(threads_and_forks),
