@@ -16,18 +16,16 @@
 
 #define CAML_INTERNALS
 
-#include <assert.h> /* sizeclasses.h of 5.5 needs it, and limits.h */
-#include <limits.h>
 #include "caml/heap_memory.h"
 #include "caml/major_gc.h"
 #include "caml/memory.h"
 #include "caml/shared_heap.h"
 #include "caml/signals.h"
-#include "caml/sizeclasses.h"
 #ifdef NATIVE_CODE
 #include "caml/stack.h"
 #endif
 #include "heap_jemalloc.h"
+#include "heap_sizeclasses.h"
 
 /* What the runtime puts before a large block */
 #define LARGE_HEADER (2 * sizeof(void*))

@@ -4,6 +4,7 @@
 ifeq "$(JEMALLOC)" "none"
 
 heap_memory_C_SOURCES = heap_memory_system
+heap_sizeclasses = caml/sizeclasses.h
 
 else
 
@@ -12,6 +13,7 @@ heap_memory_C_SOURCES = \
   heap_limit heap_map heap_overhead heap_statistics heap_tweaks \
   jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
   jemalloc_pools jemalloc_thread
+heap_sizeclasses = jemalloc_sizeclasses.h
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h
 
@@ -78,3 +80,11 @@ clean::
 	rm -f runtime/jemalloc.h
 
 endif
+
+runtime_BUILT_HEADERS += runtime/heap_sizeclasses.h
+
+runtime/heap_sizeclasses.h: Makefile.build_config
+	$(V_GEN)echo '#include "$(heap_sizeclasses)"' > $@
+
+clean::
+	rm -f runtime/heap_sizeclasses.h

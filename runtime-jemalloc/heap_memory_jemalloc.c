@@ -14,15 +14,13 @@
 
 #define CAML_INTERNALS
 
-#include <assert.h> /* sizeclasses.h of 5.5 needs it, and limits.h */
-#include <limits.h>
 #include <stdlib.h>
 #include "caml/domain.h"
 #include "caml/heap_memory.h"
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
-#include "caml/sizeclasses.h"
 #include "heap_jemalloc.h"
+#include "heap_sizeclasses.h"
 #include "heap_map.h"
 
 _Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");

@@ -1,6 +1,6 @@
 (* growth SEED MIB KIND: a heap that grows to MIB, all of it kept, and ends.
    KIND: small (lists, records and strings of up to 16 words), boundary (blocks of
-   100 to 160 words, around the limit of 128 between pools and large blocks),
+   100 to 160 words, around the limit of 128 between stock's pools and large blocks),
    large (arrays of 2,000 to 60,000 words).  Prints a checksum. *)
 
 type item =

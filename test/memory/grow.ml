@@ -1,9 +1,10 @@
 (* Grows a heap, drops part of it, compacts; prints the figures of the process.
 
    grow KIND MIB: KIND is small (blocks of 1 to 20 words, every second one
-   dropped), medium (1,000 to 8,000 words, every second run of 64 dropped),
-   large (64 KiB to 4 MiB, every second one dropped) or boundary (129 to 1,000
-   words, a separate half dropped).  MIB is the size grown to.  Prints
+   dropped), pooled (129 to 510 words, the same), medium (1,000 to 8,000 words,
+   every second run of 64 dropped), large (64 KiB to 4 MiB, every second one
+   dropped) or boundary (511 to 2,000 words, a separate half dropped).  MIB is the
+   size grown to.  Prints
 
      KIND live MIB rss MIB mappings N emptied MIB
 
@@ -35,12 +36,14 @@ let rec every_second = function
 let grow kind bytes =
   match kind with
   | "small" -> List.rev_map every_second (blocks (fun () -> between 1 20) bytes)
+  | "pooled" ->
+      List.rev_map every_second (blocks (fun () -> between 129 510) bytes)
   | "medium" -> every_second (blocks (fun () -> between 1_000 8_000) bytes)
   | "large" ->
       List.rev_map every_second (blocks (fun () -> between 8_192 524_288) bytes)
   | "boundary" ->
-      let kept = blocks (fun () -> between 129 1_000) (bytes / 2) in
-      let dropped = blocks (fun () -> between 129 1_000) (bytes / 2) in
+      let kept = blocks (fun () -> between 511 2_000) (bytes / 2) in
+      let dropped = blocks (fun () -> between 511 2_000) (bytes / 2) in
       ignore (Sys.opaque_identity dropped);
       kept
   | _ -> failwith ("no such kind: " ^ kind)
