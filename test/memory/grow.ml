@@ -3,8 +3,8 @@
    grow KIND MIB: KIND is small (blocks of 1 to 20 words, every second one
    dropped), pooled (129 to 510 words, the same), medium (1,000 to 8,000 words,
    every second run of 64 dropped), large (64 KiB to 4 MiB, every second one
-   dropped) or boundary (511 to 2,000 words, a separate half dropped).  MIB is the
-   size grown to.  Prints
+   dropped), boundary (129 to 1,000 words, a separate half dropped) or unpooled (511
+   to 2,000 words, the same).  MIB is the size grown to.  Prints
 
      KIND live MIB rss MIB mappings N emptied MIB
 
@@ -33,6 +33,12 @@ let rec every_second = function
   | a :: _ :: rest -> a :: every_second rest
   | rest -> rest
 
+let first_half size bytes =
+  let kept = blocks size (bytes / 2) in
+  let dropped = blocks size (bytes / 2) in
+  ignore (Sys.opaque_identity dropped);
+  kept
+
 let grow kind bytes =
   match kind with
   | "small" -> List.rev_map every_second (blocks (fun () -> between 1 20) bytes)
@@ -41,11 +47,8 @@ let grow kind bytes =
   | "medium" -> every_second (blocks (fun () -> between 1_000 8_000) bytes)
   | "large" ->
       List.rev_map every_second (blocks (fun () -> between 8_192 524_288) bytes)
-  | "boundary" ->
-      let kept = blocks (fun () -> between 511 2_000) (bytes / 2) in
-      let dropped = blocks (fun () -> between 511 2_000) (bytes / 2) in
-      ignore (Sys.opaque_identity dropped);
-      kept
+  | "boundary" -> first_half (fun () -> between 129 1_000) bytes
+  | "unpooled" -> first_half (fun () -> between 511 2_000) bytes
   | _ -> failwith ("no such kind: " ^ kind)
 
 let in_channel name f =
