@@ -20,8 +20,8 @@
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "heap_jemalloc.h"
-#include "heap_sizeclasses.h"
 #include "heap_map.h"
+#include "heap_sizeclasses.h"
 
 _Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
 

@@ -222,33 +222,32 @@ def target_table(all_results):
                  rows)
 
 
-def percent(x):
-    return "–" if x is None else f"{100 * x:.0f}%"
+def sentence(text, *ratios):
+    """A line with the ratios in percent; empty if one was not measured"""
+    if None in ratios:
+        return ""
+    return "- " + text.format(*(f"{100 * r:.0f}%" for r in ratios)) + "\n"
 
 
 def first_screen(r):
-    """Five lines; those of groups that were not measured are left out."""
-    _, wall_worst = r.geometric(["churn", "real"], OURS, "wall")
-    wall, _ = r.geometric(["churn", "real"], OURS, "wall")
+    wall, wall_worst = r.geometric(["churn", "real"], OURS, "wall")
     peak, program = worst(r, "rss")
-    lines = [
-        f"- Forked workers that wait between tasks, nothing called: "
-        f"{percent(r.ratio('workers', WAITING, OURS, 'mean_pss'))} of stock's memory, "
-        f"{percent(r.ratio('workers', WAITING, OURS, 'wall'))} of its time, "
-        f"{percent(r.ratio('workers', WAITING, OURS, 'cpu'))} of its CPU.",
-        f"- A program that peaks and works on with a twentieth: "
-        f"{percent(r.ratio('phases', 'phases', OURS, 'end_rss'))} of stock's memory "
-        f"in the end.",
-        f"- Growing: "
-        f"{percent(r.geometric(['growth'], OURS, 'wall')[0])} of the time, "
-        f"{percent(r.ratio('growth', SMALL, OURS, 'calls'))} of the memory system calls, "
-        f"with huge pages {percent(r.ratio('growth', SMALL, HUGE_PAGES, 'faults'))} "
-        f"of the page faults.",
-        f"- Steady programs: {percent(wall)} of the time on the whole, "
-        f"{percent(wall_worst)} in the worst case.",
-        f"- Peak memory is at most {percent(peak)} of stock's ({program}).",
-    ]
-    return "\n".join(line for line in lines if "–" not in line) + "\n"
+    return "".join([
+        sentence("Forked workers that wait between tasks, nothing called: {} of stock's "
+                 "memory, {} of its time, {} of its CPU.",
+                 *(r.ratio("workers", WAITING, OURS, column)
+                   for column in ("mean_pss", "wall", "cpu"))),
+        sentence("A program that peaks and works on with a twentieth: {} of stock's "
+                 "memory in the end.", r.ratio("phases", "phases", OURS, "end_rss")),
+        sentence("Growing: {} of the time, {} of the memory system calls, with huge "
+                 "pages {} of the page faults.",
+                 r.geometric(["growth"], OURS, "wall")[0],
+                 r.ratio("growth", SMALL, OURS, "calls"),
+                 r.ratio("growth", SMALL, HUGE_PAGES, "faults")),
+        sentence("Steady programs: {} of the time on the whole, {} in the worst case.",
+                 wall, wall_worst),
+        sentence(f"Peak memory is at most {{}} of stock's ({program}).", peak),
+    ])
 
 
 def defaults_table(results):
