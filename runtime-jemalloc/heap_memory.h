@@ -85,14 +85,21 @@ void caml_heap_compacted(void);
    compaction, asks this first. */
 bool caml_heap_compactable(void);
 
+/* Cycle [i] of the three of [Gc.compact], the last of which ends with a compaction.
+   Returns the number of the one that has been done: another's work can be part of
+   it.  Since OCaml 5.2; called with the domain lock, outside stop-the-world
+   sections. */
+int caml_heap_compaction_cycle(int i);
+
 /* A major cycle has ended: is a compaction due since too much of the heap is unused?
    [asked]: 1 for a cycle that ends with one anyway, -1 for one before it, which is
    to end without.  [adopted]: what domains that have ended left to others has been
    taken up; a compaction knows nothing else.  Called by one domain, inside the
    stop-the-world section and after the sweep; before a barrier, after which each
-   domain asks [caml_heap_compaction_is_due]. */
+   domain, its heap cycled, calls [caml_heap_prepare_compaction]: false if there is
+   to be none. */
 void caml_heap_cycle_ended(int asked, bool adopted);
-bool caml_heap_compaction_is_due(int asked);
+bool caml_heap_prepare_compaction(int asked);
 
 /* The part of a cycle's work that a slice, [howmuch] of which was asked for, is to
    do at least: 0 to 1.  Takes nanoseconds; called by any domain. */

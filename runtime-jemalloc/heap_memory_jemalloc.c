@@ -171,11 +171,10 @@ bool caml_heap_give_back(enum caml_compact_purge how) {
 }
 
 void caml_heap_compacted(void) {
-  if (atomic_load(&caml_heap.idle.compacting)) return;
-  if (caml_heap.overhead.compacting)
-    caml_overhead_compacted(&caml_heap.overhead);
-  else
-    caml_heap_give_back(knob(CAML_KNOB_compact_purge));
+  bool left_to_decay = caml_heap.overhead.compacting
+    || atomic_load(&caml_heap.idle.compacting); /* which gives back itself */
+  caml_overhead_compacted(&caml_heap.overhead);
+  if (!left_to_decay) caml_heap_give_back(knob(CAML_KNOB_compact_purge));
 }
 
 bool caml_heap_compactable(void) {

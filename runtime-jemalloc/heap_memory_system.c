@@ -20,6 +20,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include "caml/heap_memory.h"
+#include "caml/major_gc.h"
 #include "caml/mlvalues.h"
 #include "caml/platform.h"
 #include "caml/shared_heap.h"
@@ -95,9 +96,16 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   (void)adopted;
 }
 
-bool caml_heap_compaction_is_due(int asked) {
+bool caml_heap_prepare_compaction(int asked) {
   return asked > 0;
 }
+
+#if OCAML_VERSION >= 50200
+int caml_heap_compaction_cycle(int i) {
+  caml_finish_major_cycle(i == 2);
+  return i;
+}
+#endif
 
 double caml_heap_hurry(intnat howmuch) {
   (void)howmuch;

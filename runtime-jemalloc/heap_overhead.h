@@ -32,7 +32,8 @@
 struct caml_overhead {
   /* At the ends of cycles */
   uint64_t allocated[2]; /* bytes since the program began: the last, the one before */
-  size_t in_use;         /* bytes, at the last */
+  size_t in_use;         /* bytes, at the last, or after its compaction */
+  uint64_t first_cycle;  /* when the first ended, ns; 0: none has */
   /* Since too much seemed to be unused */
   int cycles;            /* until that is known; 0: it does not seem so */
   double hurry;          /* the part of a cycle's work that a slice has to do */
@@ -46,8 +47,8 @@ struct caml_overhead {
   uint64_t not_before;   /* ns */
 };
 
-/* Our compaction has ended.  What it freed is left to the decay, which does not
-   stop the program. */
+/* A compaction has ended, ours or another.  What ours freed is left to the decay,
+   which does not stop the program. */
 void caml_overhead_compacted(struct caml_overhead* overhead);
 
 #endif /* CAML_HEAP_OVERHEAD_H */

@@ -195,7 +195,16 @@ void caml_arena_forked(struct caml_arena* arena) {
   caml_extents_forked(&arena->extents);
 }
 
+void caml_arena_hold_decay(struct caml_arena* arena) {
+  caml_pools_hold_decay(&arena->pools);
+}
+
+void caml_arena_release_decay(struct caml_arena* arena) {
+  caml_pools_release_decay(&arena->pools);
+}
+
 bool caml_arena_decay(struct caml_arena* arena) {
+  if (atomic_load(&arena->pools.held) > 0) return true;
   caml_pools_decay(&arena->pools);
   return arena_ctl(arena, "decay", NULL, 0) == 0;
 }

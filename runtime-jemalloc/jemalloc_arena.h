@@ -84,6 +84,11 @@ void caml_arena_prefork(struct caml_arena* arena);
 void caml_arena_postfork(struct caml_arena* arena);
 void caml_arena_forked(struct caml_arena* arena);
 
+/* Between the two no page's time comes, but for those that jemalloc purges when
+   blocks are put back.  They nest. */
+void caml_arena_hold_decay(struct caml_arena* arena);
+void caml_arena_release_decay(struct caml_arena* arena);
+
 /* Purges the pages whose time has come.  False if jemalloc refused. */
 bool caml_arena_decay(struct caml_arena* arena);
 

@@ -29,6 +29,7 @@ _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 /* A free pool is dirty, muzzy or, if neither, has no pages.  Old is what was so
    when ages were last looked at, due what is to lose its pages now. */
 struct caml_run {
+  _Alignas(CAML_CACHE_LINE) /* beside another shard's */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
   uint16_t shard;
   char* start; /* NULL: no run */
@@ -165,12 +166,27 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   return pool;
 }
 
+/* The shard's free pools: all, or but those of the run that it takes from itself */
+enum pools_of { ALL_RUNS, OTHER_RUNS };
+
 /* A free pool of the shard's, or NULL */
-static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard) {
+static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
+                      enum pools_of which) {
+  struct caml_run* run;
   void* pool = NULL;
   lock_shard(shard);
-  if (shard->partial != NULL) pool = take_pool(pools, shard, shard->partial);
+  run = shard->partial;
+  if (run != NULL && which == OTHER_RUNS) run = run->next;
+  if (run != NULL) pool = take_pool(pools, shard, run);
   unlock_shard(shard);
+  return pool;
+}
+
+static void* get_from_others(struct caml_pools* pools, unsigned own,
+                             enum pools_of which) {
+  void* pool = NULL;
+  for (unsigned i = 1; i < CAML_POOL_SHARDS && pool == NULL; i++)
+    pool = get_from(pools, &pools->shards[(own + i) % CAML_POOL_SHARDS], which);
   return pool;
 }
 
@@ -186,13 +202,16 @@ static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
   return pool;
 }
 
+/* The others' free pools before a new run, but a run for each while there is
+   memory: two domains that take from one run wait for each other ever after, at
+   every pool of it that they put. */
 void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
-  void* pool = NULL;
-  /* the others' free pools before a new run */
-  for (unsigned i = 0; i < CAML_POOL_SHARDS && pool == NULL; i++)
-    pool = get_from(pools, &pools->shards[(shard + i) % CAML_POOL_SHARDS]);
-  return pool != NULL
-    ? pool : get_from_new_run(pools, shard % CAML_POOL_SHARDS);
+  unsigned own = shard % CAML_POOL_SHARDS;
+  void* pool = get_from(pools, &pools->shards[own], ALL_RUNS);
+  if (pool == NULL) pool = get_from_others(pools, own, OTHER_RUNS);
+  if (pool == NULL) pool = get_from_new_run(pools, own);
+  if (pool == NULL) pool = get_from_others(pools, own, ALL_RUNS);
+  return pool;
 }
 
 /* Decay.  The lock of the run's shard is held. */
@@ -255,7 +274,7 @@ static void decay_shard(struct caml_pools* pools,
                         struct caml_pool_shard* shard, uint64_t now) {
   bool dirty = is_due(&shard->dirty_since, atomic_load(&pools->dirty_ms), now);
   bool muzzy = is_due(&shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
-  if (!dirty && !muzzy) return;
+  if (atomic_load(&pools->held) > 0 || (!dirty && !muzzy)) return;
   release_runs(pools, shard);
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
     if (muzzy) {
@@ -309,6 +328,16 @@ static void for_each_shard(struct caml_pools* pools, shard_action action,
 static void decay_now(struct caml_pools* pools, struct caml_pool_shard* shard,
                       void* now) {
   decay_shard(pools, shard, *(uint64_t*)now);
+}
+
+void caml_pools_hold_decay(struct caml_pools* pools) {
+  atomic_fetch_add(&pools->held, 1);
+}
+
+void caml_pools_release_decay(struct caml_pools* pools) {
+  int before = atomic_fetch_sub(&pools->held, 1);
+  assert(before > 0);
+  (void)before;
 }
 
 void caml_pools_decay(struct caml_pools* pools) {
@@ -413,6 +442,7 @@ void caml_pools_unlock(struct caml_pools* pools) {
 }
 
 void caml_pools_forked(struct caml_pools* pools) {
+  atomic_store(&pools->held, 0); /* by a thread that is not here */
   init_locks(pools);
 }
 

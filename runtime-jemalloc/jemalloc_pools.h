@@ -32,6 +32,9 @@
 /* Threads on different shards do not wait for each other. */
 #define CAML_POOL_SHARDS 8
 
+/* Bytes: what threads on different shards write is not in one line of the cache. */
+#define CAML_CACHE_LINE 64
+
 /* Runs by their address / CAML_RUN_SIZE: leaves for 32 GiB each, of 48
    bits of address */
 #define CAML_RUNS_LEAF ((size_t)1 << 16)
@@ -40,6 +43,7 @@
 struct caml_run; /* see jemalloc_pools.c */
 
 struct caml_pool_shard {
+  _Alignas(CAML_CACHE_LINE)
   pthread_mutex_t lock;     /* taken before jemalloc's */
   atomic_int waiting;       /* threads, for the lock, to get or put a pool */
   struct caml_run* partial; /* runs that have free pools */
@@ -52,6 +56,7 @@ struct caml_pools {
   struct caml_extents* extents;
   int flags; /* of [mallocx], for a run */
   _Atomic ssize_t dirty_ms, muzzy_ms;
+  atomic_int held; /* > 0: nothing decays */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
   struct caml_run* _Atomic leaves[CAML_RUNS_ROOT];
 };
@@ -78,6 +83,10 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms);
    runs that have no pool in use. */
 void caml_pools_decay(struct caml_pools* pools);
 void caml_pools_purge(struct caml_pools* pools);
+
+/* Between the two nothing decays, here; they nest. */
+void caml_pools_hold_decay(struct caml_pools* pools);
+void caml_pools_release_decay(struct caml_pools* pools);
 
 struct caml_free_pools caml_pools_free(struct caml_pools* pools);
 

@@ -172,13 +172,19 @@ static void a_run_of_dirty_pages_is_dirty(void** state) {
   put(first);
 }
 
-/* Another shard's free pools before more memory */
+/* A run for each; more of another's free pools before more memory */
 static void shards_share(void** state) {
-  char *p = get(), *q = caml_arena_get_pool(&arena, 3);
+  char *p[2 * N], *q, *r;
   (void)state;
-  assert_ptr_equal(q, p + POOL);
-  put(q);
-  put(p);
+  for (size_t i = 0; i < 2 * N; i++) p[i] = get();
+  put(p[0]);
+  q = caml_arena_get_pool(&arena, 3);
+  assert_ptr_equal(q, p[0] + 2 * CAML_RUN_SIZE);
+  for (size_t i = 1; i < N; i++) assert_non_null(caml_arena_get_pool(&arena, 3));
+  put(p[N]);
+  r = caml_arena_get_pool(&arena, 3);
+  assert_ptr_equal(r, p[0]);
+  assert_ptr_equal(get(), p[N]);
 }
 
 /* A pool at the end of the address space is an extent of its own. */
