@@ -33,6 +33,7 @@ struct caml_heap {
   struct caml_heap_in_use in_use;
   struct caml_idle idle;
   struct caml_overhead overhead;
+  bool taken_for_marked; /* by the cycle that begins: all blocks; see heap_compact.c */
   struct caml_heap_automatic automatic;
   pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
   _Atomic bool ready; /* there is an arena */
@@ -51,6 +52,10 @@ static inline size_t caml_heap_in_use(void) {
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */
 bool caml_heap_give_back(enum caml_compact_purge how);
+
+/* Does the next cycle mark nothing, since it takes all blocks for marked?  With the
+   arguments of caml_heap_cycle_ended, and called by it. */
+bool caml_compact_takes_for_marked(int asked, bool adopted);
 
 /* Xheap_stats: prints the statistics if there is a heap. */
 void caml_heap_print_statistics(void);

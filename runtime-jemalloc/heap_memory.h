@@ -86,14 +86,12 @@ void caml_heap_compacted(void);
 bool caml_heap_compactable(void);
 
 /* Cycle [i] of the three of [Gc.compact], the last of which ends with a compaction.
-   Returns the number of the one that has been done: another's work can be part of
-   it.  Since OCaml 5.2; called with the domain lock, outside stop-the-world
-   sections. */
-int caml_heap_compaction_cycle(int i);
+   Since OCaml 5.2; called with the domain lock, outside stop-the-world sections. */
+void caml_heap_compaction_cycle(int i);
 
 /* A major cycle has ended: is a compaction due since too much of the heap is unused?
-   [asked]: 1 for a cycle that ends with one anyway, -1 for one before it, which is
-   to end without.  [adopted]: what domains that have ended left to others has been
+   [asked]: 1 for a cycle that ends with one anyway, negative for one before it,
+   which is to end without.  [adopted]: what domains that have ended left to others has been
    taken up; a compaction knows nothing else.  Called by one domain, inside the
    stop-the-world section and after the sweep; before a barrier, after which each
    domain, its heap cycled, calls [caml_heap_prepare_compaction]: false if there is

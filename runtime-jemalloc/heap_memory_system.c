@@ -101,9 +101,8 @@ bool caml_heap_prepare_compaction(int asked) {
 }
 
 #if OCAML_VERSION >= 50200
-int caml_heap_compaction_cycle(int i) {
+void caml_heap_compaction_cycle(int i) {
   caml_finish_major_cycle(i == 2);
-  return i;
 }
 #endif
 

@@ -161,6 +161,7 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
   bool others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
     || !adopted || !caml_domain_all_take_part();
+  caml_heap.taken_for_marked = caml_compact_takes_for_marked(asked, adopted);
   o->compacting = false;
   if (percent > 0 && percent < NEVER) {
     consider(o, percent, others);

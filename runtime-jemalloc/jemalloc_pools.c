@@ -272,9 +272,11 @@ static bool is_due(uint64_t* since, ssize_t ms, uint64_t now) {
 /* Twice in the decay time: what was free the last time is purged. */
 static void decay_shard(struct caml_pools* pools,
                         struct caml_pool_shard* shard, uint64_t now) {
-  bool dirty = is_due(&shard->dirty_since, atomic_load(&pools->dirty_ms), now);
-  bool muzzy = is_due(&shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
-  if (atomic_load(&pools->held) > 0 || (!dirty && !muzzy)) return;
+  bool dirty, muzzy;
+  if (atomic_load(&pools->held) > 0) return;
+  dirty = is_due(&shard->dirty_since, atomic_load(&pools->dirty_ms), now);
+  muzzy = is_due(&shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
+  if (!dirty && !muzzy) return;
   release_runs(pools, shard);
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
     if (muzzy) {

@@ -1,7 +1,10 @@
-/* Blocks that count how many of them were finalised. */
+/* Blocks that count how many of them were finalised; and how many have been marked. */
+
+#define CAML_INTERNALS
 
 #include <stdatomic.h>
 #include <caml/custom.h>
+#include <caml/domain.h>
 #include <caml/mlvalues.h>
 
 static atomic_int finalised;
@@ -25,4 +28,9 @@ value compact_counted(value unit) {
 value compact_finalised(value unit) {
   (void)unit;
   return Val_int(atomic_load(&finalised));
+}
+
+value compact_marked(value unit) {
+  (void)unit;
+  return Val_long(Caml_state->stat_blocks_marked);
 }

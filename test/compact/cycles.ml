@@ -1,8 +1,12 @@
-(* Prints how many major cycles Gc.compact ends. *)
+(* Prints how many major cycles Gc.compact ends, and how often it marks a live block. *)
 
-let cycles () = (Gc.quick_stat ()).major_collections
+external marked : unit -> int = "compact_marked"
 
 let () =
-  let before = cycles () in
+  let kept = Sys.opaque_identity (List.init 100_000 Fun.id) in
+  Gc.full_major ();
+  let cycles () = (Gc.quick_stat ()).major_collections in
+  let cycles_before = cycles () and marked_before = marked () in
   Gc.compact ();
-  print_int (cycles () - before)
+  Printf.printf "%d cycles, %d times\n" (cycles () - cycles_before)
+    ((marked () - marked_before) / List.length kept)

@@ -137,6 +137,26 @@ static void decay_has_its_times(void** state) {
   put(p[0]);
 }
 
+/* What is due while decay is held is due when it no longer is. */
+static void decay_can_be_held(void** state) {
+  char* p[2];
+  (void)state;
+  assert_true(caml_arena_set_dirty_decay(&arena, 200));
+  p[0] = get();
+  p[1] = get();
+  put(p[1]);
+  caml_arena_hold_decay(&arena);
+  usleep(210000);
+  caml_arena_decay(&arena);
+  caml_arena_release_decay(&arena);
+  caml_arena_decay(&arena);
+  assert_free(1, 0, N - 2);
+  usleep(110000);
+  caml_arena_decay(&arena);
+  assert_free(0, 1, N - 2);
+  put(p[0]);
+}
+
 static void decay_may_be_never_or_at_once(void** state) {
   char *p, *q;
   (void)state;
@@ -267,6 +287,7 @@ int main(void) {
     T(an_empty_run_goes_back),
     T(purge_takes_the_holes),
     T(decay_has_its_times),
+    T(decay_can_be_held),
     T(decay_may_be_never_or_at_once),
     T(a_run_of_dirty_pages_is_dirty),
     T(shards_share),
