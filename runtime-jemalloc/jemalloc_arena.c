@@ -21,6 +21,9 @@
 #include "jemalloc.h"
 #include "jemalloc_arena.h"
 
+/* Bytes: of a gigabyte, what others hardly miss */
+#define MOST_ROOM ((size_t)32 << 20)
+
 /* Calls mallctl "arena.<index>.<name>". */
 static int arena_ctl(const struct caml_arena* arena, const char* name,
                      void* new_value, size_t new_size) {
@@ -92,7 +95,19 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   return other;
 }
 
+/* Near the end of the address space jemalloc's next step does not fit any more, and
+   it maps each block by itself, as large as its size class.  From free dirty pages,
+   which this makes, it takes no more than the block. */
+static void make_room(struct caml_arena* arena) {
+  void* room = NULL;
+  size_t size = 2 * MOST_ROOM;
+  while (room == NULL && size > CAML_FRAME_SIZE)
+    room = je_mallocx(size /= 2, arena->flags);
+  if (room != NULL) je_sdallocx(room, size, arena->flags);
+}
+
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
+  size_t failures = atomic_load(&arena->extents.alloc.failures);
   void* block = NULL;
   assert(size > 0);
   if (size >= CAML_MAPPED_BLOCK)
@@ -104,6 +119,8 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
     if (below < pages) block = get_between_classes(arena, pages, below, 1);
   }
   if (block == NULL) block = je_mallocx(size, arena->flags);
+  if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
+    make_room(arena);
   /* it may look like a run, and be one some day, of dirty pages */
   if (block != NULL) caml_extents_is_fresh_run(&arena->extents, block);
   return block;
