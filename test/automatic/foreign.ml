@@ -16,13 +16,17 @@ let work i =
     (fun _ l -> assert (List.length l = 2000))
     table
 
+(* The heap stays above the 4 MiB from which on there are collections.  A function,
+   since bytecode keeps what is on the stack. *)
+let some_of_many () =
+  let many = Array.init 500_000 (fun i -> Some (string_of_int i)) in
+  Array.init 125_000 (fun i -> many.(4 * i))
+
 let () =
   Callback.register "work" work;
   ignore (Thread.create (fun () -> ()) ());
   customs := List.init 100 (fun _ -> custom ());
-  let garbage = Array.init 500_000 (fun i -> Some (string_of_int i)) in
-  (* the heap has to stay above the 4 MiB from which on there are collections *)
-  let some = Array.init 125_000 (fun i -> garbage.(4 * i)) in
+  let some = some_of_many () in
   Gc.full_major ();
   let compacted = compactions () in
   assert (List.length !customs = 100 && finalised () = 0);
