@@ -28,6 +28,10 @@
 #define PR_SET_VMA_ANON_NAME 0
 #endif
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
+#endif
+
 static struct caml_extents* extents_of(extent_hooks_t* hooks) {
   return (struct caml_extents*)hooks;
 }
@@ -199,6 +203,12 @@ bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
 bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size) {
   return advise(&extents->purge_lazy, p, size, MADV_FREE);
+}
+
+bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
+  if (madvise(p, size, MADV_POPULATE_WRITE) != 0) return false;
+  caml_huge_count(&extents->huge, p, size, true);
+  return true;
 }
 
 static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,

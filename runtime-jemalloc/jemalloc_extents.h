@@ -106,6 +106,10 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
    it is not fresh. */
 bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p);
 
+/* Gives pages to [size] bytes that jemalloc takes for committed and that have none.
+   False if the kernel refused: then they come when they are touched. */
+bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size);
+
 /* What the hooks of these names do, for pages that jemalloc takes for committed.
    False if the kernel refused. */
 void caml_extents_commit(struct caml_extents* extents, void* p, size_t size);

@@ -39,6 +39,10 @@ _Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINE, "a line for each run"
 #define FULL UINT16_MAX
 #define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
 
+/* After so many runs without pages, one after the other, the heap is growing, and
+   gets the pages of as many by one system call. */
+#define GROWING 4
+
 /* How often puts look at ages, where no thread does */
 #define PUTS 64
 
@@ -166,7 +170,8 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   return pool;
 }
 
-/* The shard's free pools: all, or but those of the run that it takes from itself */
+/* The shard's free pools: all, or but those of the runs that it takes from itself:
+   the first, and those with no pool in use, which are its next */
 enum pools_of { ALL_RUNS, OTHER_RUNS };
 
 /* A free pool of the shard's, or NULL */
@@ -176,7 +181,8 @@ static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
   void* pool = NULL;
   lock_shard(shard);
   run = shard->partial;
-  if (run != NULL && which == OTHER_RUNS) run = run->next;
+  if (run != NULL && which == OTHER_RUNS)
+    do run = run->next; while (run != NULL && run->used == 0);
   if (run != NULL) pool = take_pool(pools, shard, run);
   unlock_shard(shard);
   return pool;
@@ -190,14 +196,51 @@ static void* get_from_others(struct caml_pools* pools, unsigned own,
   return pool;
 }
 
+/* Are there ever more runs without pages? */
+static bool is_growing(struct caml_pools* pools, struct caml_pool_shard* shard,
+                       const struct caml_run* run) {
+  if (run->dirty != 0 || atomic_load(&pools->dirty_ms) == 0) {
+    atomic_store(&shard->fresh, 0);
+    return false;
+  }
+  return atomic_fetch_add(&shard->fresh, 1) >= GROWING;
+}
+
+/* [n] runs side by side, none of which has pages: now all have. */
+static void populate(struct caml_pools* pools, struct caml_run** runs,
+                     unsigned n) {
+  if (!caml_extents_populate(pools->extents, runs[0]->start, n * CAML_RUN_SIZE))
+    return;
+  for (unsigned i = 0; i < n; i++) runs[i]->dirty = FULL;
+}
+
+/* A run, or several if the heap is growing.  How many? */
+static unsigned get_runs(struct caml_pools* pools, unsigned shard,
+                         struct caml_run** runs) {
+  unsigned n = 0, in_a_row;
+  do {
+    runs[n] = get_run(pools, shard);
+    if (runs[n] == NULL) break;
+    if (n++ == 0 && !is_growing(pools, &pools->shards[shard], runs[0])) return 1;
+  } while (n < GROWING);
+  for (in_a_row = 0; in_a_row < n; in_a_row++) {
+    const struct caml_run* run = runs[in_a_row];
+    if (run->dirty != 0 || run->start != runs[0]->start + in_a_row * CAML_RUN_SIZE)
+      break;
+  }
+  if (n > 0) populate(pools, runs, in_a_row);
+  return n;
+}
+
 static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
   struct caml_pool_shard* shard = &pools->shards[i];
-  struct caml_run* run = get_run(pools, i);
+  struct caml_run* runs[GROWING];
+  unsigned n = get_runs(pools, i, runs);
   void* pool;
-  if (run == NULL) return NULL;
+  if (n == 0) return NULL;
   lock_shard(shard);
-  link_run(shard, run);
-  pool = take_pool(pools, shard, run);
+  while (n > 0) link_run(shard, runs[--n]);
+  pool = take_pool(pools, shard, runs[0]);
   unlock_shard(shard);
   return pool;
 }

@@ -34,6 +34,14 @@ def _first(path, prefix):
     return "?"
 
 
+def commit(source):
+    """Of the runtime in [source], and whether it was changed since"""
+    git = ["git", "-C", source]
+    changed = subprocess.run(git + ["diff", "--quiet", "HEAD", "--", "runtime-jemalloc",
+                                    "patches"], check=False).returncode != 0
+    return output(*git, "log", "-1", "--format=%h") + (", changed" if changed else "")
+
+
 def describe(ocamlopt, build, other):
     with open(THP) as f:
         thp = f.read().split("[")[1].split("]")[0]

@@ -20,10 +20,17 @@ class Results:
         self.quick = data["quick"]
         self.machine = data["machine"]
         self.groups = data["groups"]
+        self.measured = data.get("measured", {})
 
     @property
     def title(self):
         return f"OCaml {self.ocaml}" + (", quick" if self.quick else "")
+
+    def when(self, *groups):
+        """Which code the groups were measured with, and how often"""
+        found = [self.measured[g] for g in groups if g in self.measured]
+        return "; ".join(dict.fromkeys(
+            f"at {m['commit']}, {m['rounds']} rounds" for m in found))
 
     def rows(self, group, **wanted):
         return [r for r in self.groups.get(group, [])
@@ -268,7 +275,7 @@ def defaults_table(results):
 
 
 def small_tables(r):
-    lines = []
+    lines = ["### From C, and blocking\n", measured(r, "micro", "blocking")]
     if r.groups.get("micro"):
         get = lambda column: r.median("micro", "micro", OURS, column)
         lines.append("From C, put back and get one of 1,000, nanoseconds:\n")
@@ -288,16 +295,23 @@ def machine_lines(r):
     return "\n".join(f"- {k}: {v}" for k, v in r.machine.items()) + "\n"
 
 
+def measured(r, *groups):
+    when = r.when(*groups)
+    return f"Measured {when}.\n" if when else ""
+
+
 def section(r, directory):
     parts = [f"## {r.title}\n", machine_lines(r)]
     if r.quick:
         parts.append("Sizes are a quarter, or less, of what the programs' names say.\n")
     for group, title in TITLES.items():
         if r.groups.get(group):
-            parts += [f"### {title}\n", group_table(r, group)]
-    parts.append(small_tables(r))
+            parts += [f"### {title}\n", measured(r, group), group_table(r, group)]
+    if r.groups.get("micro") or r.groups.get("blocking"):
+        parts.append(small_tables(r))
     if r.groups.get("defaults"):
-        parts += ["### Why the knobs have their defaults\n", defaults_table(r)]
+        parts += ["### Why the knobs have their defaults\n", measured(r, "defaults"),
+                  defaults_table(r)]
     return "\n".join(parts)
 
 

@@ -207,6 +207,48 @@ static void shards_share(void** state) {
   assert_ptr_equal(get(), p[N]);
 }
 
+/* Four runs at once after four, with their pages; which another shard leaves alone. */
+static void a_growing_heap_has_runs_ahead(void** state) {
+  char *p[4 * N + 1], *q;
+  size_t before;
+  (void)state;
+  for (size_t i = 0; i < 4 * N; i++) p[i] = get();
+  assert_free(0, 0, 0);
+  before = smaps_rss();
+  p[4 * N] = get();
+  if (caml_pools_free(&arena.pools).dirty == 0) {
+    print_message("# no MADV_POPULATE_WRITE before Linux 5.14\n");
+    skip();
+  }
+  assert_free(4 * N - 1, 0, 0);
+  assert_in_range(smaps_rss() - before, 4 * CAML_RUN_SIZE - MIB,
+                  4 * CAML_RUN_SIZE + MIB);
+  q = caml_arena_get_pool(&arena, 1);
+  assert_true(q < p[4 * N] || q >= p[4 * N] + 4 * CAML_RUN_SIZE);
+  for (size_t i = 1; i < 4 * N; i++)
+    assert_ptr_equal(get(), p[4 * N] + i * POOL);
+  assert_free(0, 0, N - 1);
+}
+
+/* They are free pages like others. */
+static void runs_ahead_are_purged(void** state) {
+  size_t before;
+  (void)state;
+  for (size_t i = 0; i <= 4 * N; i++) get();
+  before = smaps_rss();
+  assert_true(caml_arena_purge(&arena));
+  assert_free(0, 0, N - 1);
+  assert_true(before - smaps_rss() >= 4 * CAML_RUN_SIZE - MIB
+              || caml_pools_free(&arena.pools).dirty == 0);
+}
+
+static void no_runs_ahead_that_decay_at_once(void** state) {
+  (void)state;
+  assert_true(caml_arena_set_dirty_decay(&arena, 0));
+  for (size_t i = 0; i <= 8 * N; i++) get();
+  assert_free(0, 0, N - 1);
+}
+
 /* A pool at the end of the address space is an extent of its own. */
 static void pools_without_a_run(void** state) {
   struct rlimit old, low;
@@ -291,6 +333,9 @@ int main(void) {
     T(decay_may_be_never_or_at_once),
     T(a_run_of_dirty_pages_is_dirty),
     T(shards_share),
+    T(a_growing_heap_has_runs_ahead),
+    T(runs_ahead_are_purged),
+    T(no_runs_ahead_that_decay_at_once),
     T(pools_without_a_run),
     T(threads_and_forks),
   };
