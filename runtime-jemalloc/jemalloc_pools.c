@@ -39,9 +39,10 @@ _Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINE, "a line for each run"
 #define FULL UINT16_MAX
 #define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
 
-/* After so many runs without pages, one after the other, the heap is growing, and
-   gets the pages of as many by one system call. */
-#define GROWING 4
+/* After so many runs without pages, one after the other, 64 MiB, the heap is growing,
+   and 2 MiB are nothing to it: it gets AHEAD runs and their pages by one system call. */
+#define GROWING 128
+#define AHEAD 4
 
 /* How often puts look at ages, where no thread does */
 #define PUTS 64
@@ -222,7 +223,7 @@ static unsigned get_runs(struct caml_pools* pools, unsigned shard,
     runs[n] = get_run(pools, shard);
     if (runs[n] == NULL) break;
     if (n++ == 0 && !is_growing(pools, &pools->shards[shard], runs[0])) return 1;
-  } while (n < GROWING);
+  } while (n < AHEAD);
   for (in_a_row = 0; in_a_row < n; in_a_row++) {
     const struct caml_run* run = runs[in_a_row];
     if (run->dirty != 0 || run->start != runs[0]->start + in_a_row * CAML_RUN_SIZE)
@@ -234,7 +235,7 @@ static unsigned get_runs(struct caml_pools* pools, unsigned shard,
 
 static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
   struct caml_pool_shard* shard = &pools->shards[i];
-  struct caml_run* runs[GROWING];
+  struct caml_run* runs[AHEAD];
   unsigned n = get_runs(pools, i, runs);
   void* pool;
   if (n == 0) return NULL;
