@@ -39,8 +39,9 @@ _Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINE, "a line for each run"
 #define FULL UINT16_MAX
 #define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
 
-/* After so many runs without pages, one after the other, 64 MiB, the heap is growing,
-   and 2 MiB are nothing to it: it gets AHEAD runs and their pages by one system call. */
+/* After so many runs without pages, 64 MiB, the heap is growing, and 2 MiB are nothing
+   to it: it gets AHEAD runs and their pages by one system call.  Each run that has
+   pages, as those have that were ahead in vain, counts as AHEAD runs less. */
 #define GROWING 128
 #define AHEAD 4
 
@@ -200,11 +201,18 @@ static void* get_from_others(struct caml_pools* pools, unsigned own,
 /* Are there ever more runs without pages? */
 static bool is_growing(struct caml_pools* pools, struct caml_pool_shard* shard,
                        const struct caml_run* run) {
-  if (run->dirty != 0 || atomic_load(&pools->dirty_ms) == 0) {
-    atomic_store(&shard->fresh, 0);
+  unsigned fresh = atomic_load(&shard->fresh);
+  if (run->dirty != 0) {
+    atomic_store(&shard->fresh, fresh < AHEAD ? 0 : fresh - AHEAD);
     return false;
   }
-  return atomic_fetch_add(&shard->fresh, 1) >= GROWING;
+  if (fresh < GROWING) atomic_store(&shard->fresh, fresh + 1);
+  return fresh == GROWING && atomic_load(&pools->dirty_ms) != 0;
+}
+
+/* Does [next] follow [run], and has no pages? */
+static bool lies_behind(const struct caml_run* run, const struct caml_run* next) {
+  return next->start == run->start + CAML_RUN_SIZE && next->dirty == 0;
 }
 
 /* [n] runs side by side, none of which has pages: now all have. */
@@ -218,18 +226,16 @@ static void populate(struct caml_pools* pools, struct caml_run** runs,
 /* A run, or several if the heap is growing.  How many? */
 static unsigned get_runs(struct caml_pools* pools, unsigned shard,
                          struct caml_run** runs) {
-  unsigned n = 0, in_a_row;
-  do {
-    runs[n] = get_run(pools, shard);
-    if (runs[n] == NULL) break;
-    if (n++ == 0 && !is_growing(pools, &pools->shards[shard], runs[0])) return 1;
-  } while (n < AHEAD);
-  for (in_a_row = 0; in_a_row < n; in_a_row++) {
-    const struct caml_run* run = runs[in_a_row];
-    if (run->dirty != 0 || run->start != runs[0]->start + in_a_row * CAML_RUN_SIZE)
-      break;
+  unsigned n = 1, side_by_side = 1;
+  runs[0] = get_run(pools, shard);
+  if (runs[0] == NULL) return 0;
+  if (!is_growing(pools, &pools->shards[shard], runs[0])) return 1;
+  while (n < AHEAD && side_by_side == n
+         && (runs[n] = get_run(pools, shard)) != NULL) {
+    if (lies_behind(runs[n - 1], runs[n])) side_by_side++;
+    n++;
   }
-  if (n > 0) populate(pools, runs, in_a_row);
+  populate(pools, runs, side_by_side);
   return n;
 }
 

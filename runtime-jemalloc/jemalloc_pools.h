@@ -49,7 +49,7 @@ struct caml_pool_shard {
   struct caml_run* partial; /* runs that have free pools */
   struct caml_run* walk;    /* of these, the next to be purged */
   size_t puts;
-  atomic_uint fresh;        /* runs without pages, the last ones in a row */
+  atomic_uint fresh;        /* runs taken without pages, up to where the heap is growing */
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
 };
 
