@@ -36,7 +36,7 @@
    from blocks taken for marked alone. */
 bool caml_compact_takes_for_marked(int asked, bool adopted) {
   return OCAML_VERSION < 50500 && asked == BEFORE_THE_LAST && adopted
-    && caml_domain_alone();
+    && caml_heap_is_whole() && caml_domain_alone();
 }
 
 #if OCAML_VERSION >= 50200 /* 5.1 does not compact */
@@ -73,7 +73,7 @@ static void take_for_marked(void) {
 
 bool caml_heap_prepare_compaction(int asked) {
   if (caml_heap.taken_for_marked) take_for_marked();
-  return asked > 0 || caml_heap.overhead.compacting;
+  return (asked > 0 || caml_heap.overhead.compacting) && caml_heap_is_whole();
 }
 
 #endif

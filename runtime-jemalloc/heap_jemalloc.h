@@ -33,6 +33,7 @@ struct caml_heap {
   struct caml_heap_in_use in_use;
   struct caml_idle idle;
   struct caml_overhead overhead;
+  unsigned broken_cycles; /* until all of the heap is known; see caml_heap_is_whole */
   bool taken_for_marked; /* by the cycle that begins: all blocks; see heap_compact.c */
   struct caml_heap_automatic automatic;
   pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
@@ -52,6 +53,21 @@ static inline size_t caml_heap_in_use(void) {
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */
 bool caml_heap_give_back(enum caml_compact_purge how);
+
+/* A domain that leaves the stop-the-world sections before its heap is another's, as it
+   does before OCaml 5.4, has what was garbage meanwhile taken for alive, whose fields
+   may dangle, for two cycles. */
+#if OCAML_VERSION < 50400
+#define CAML_BROKEN_CYCLES 3
+#else
+#define CAML_BROKEN_CYCLES 1
+#endif
+
+/* Is all of the heap known, so that blocks may move?  Inside the stop-the-world section
+   at the end of a cycle. */
+static inline bool caml_heap_is_whole(void) {
+  return caml_heap.broken_cycles == 0;
+}
 
 /* Does the next cycle mark nothing, since it takes all blocks for marked?  With the
    arguments of caml_heap_cycle_ended, and called by it. */

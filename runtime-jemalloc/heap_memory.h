@@ -131,6 +131,14 @@ void caml_domain_stand_down(void);
    inside the section. */
 bool caml_domain_all_take_part(void);
 
+/* What the domains that take part in the stop-the-world section have marked since they
+   began.  From inside the section, by one of them while the others wait. */
+struct caml_marks {
+  uintnat blocks;
+  uintnat domains; /* another number if they are others */
+};
+struct caml_marks caml_domain_marks(void);
+
 /* The runtime shuts down: with no other than the caller's domain lock, which is
    free meanwhile. */
 void caml_heap_memory_stop(void);

@@ -13,13 +13,13 @@
 /* Xmax_overhead: a major cycle ends with a compaction when too much of the memory
    of the heap is unused.
 
-   How much is unused shows only when garbage is swept, and most of it is not:
-   what died while it was in use during the last two cycles still counts as
-   blocks, and fills the holes of the heap.  So the end of each cycle guesses how
-   much is unused; if that is too much, the next two cycles hurry, and the second
-   of them, before whose end little has been allocated since, knows.  OCaml 4
-   stopped the program for these cycles.  After Gc.full_major there is nothing to
-   guess, and it ends with the compaction, as in OCaml 4. */
+   How much is unused shows only when garbage is swept, a cycle after it was found,
+   and what died since is not found yet.  But if little was marked in the cycle that
+   ends, the rest of the heap is garbage or new, and most of that too, it is guessed.
+   Then up to two cycles hurry: at the end of the one for which all garbage was found
+   before, little having been allocated since, it is known.  OCaml 4 stopped the
+   program for these cycles.  After Gc.full_major there is nothing to guess, and it ends
+   with the compaction, as in OCaml 4. */
 
 #define CAML_INTERNALS
 
@@ -29,15 +29,18 @@
 #include "caml/major_gc.h"
 #include "heap_jemalloc.h"
 
+/* space_overhead; in no header */
+#if OCAML_VERSION < 50400
+extern uintnat caml_percent_free;
+#else
+extern _Atomic uintnat caml_percent_free;
+#endif
+
 /* From here on never, as in OCaml 4 */
 #define NEVER 1000000
 
 /* From the guess to the compaction it takes one part in so much of the time. */
 #define TIME_PART 50
-
-/* What the guess costs the program, ns a byte of the heap: 0.5 to 1.8 measured, with
-   phases and workers of bench/programs. */
-#define GUESS_COST 1
 
 /* Less than this is not worth a compaction, bytes. */
 #define LEAST_WASTE ((size_t)4 << 20)
@@ -52,50 +55,92 @@
 #define HURRY_PART 32
 #define MOST_SLICES 64
 
-/* Bytes in blocks, garbage that has not been swept among them, and what has been
-   allocated since the program began */
-static void measure(size_t* blocks, uint64_t* allocated) {
+/* So many cycles hurry at most: after the first all garbage is found, in the second
+   swept. */
+#define MOST_CYCLES 2
+
+/* Of growing heaps and of steady ones the same part survives from cycle to cycle, give
+   or take a tenth, with bench/programs; to this part of it it fell to when their growth
+   ended, or when phases dropped all but a twentieth in the middle of a cycle: 0.7. */
+#define FALL 0.8
+
+/* The heap at the end of a cycle, bytes */
+struct measured {
+  size_t in_use;
+  size_t blocks; /* in blocks, garbage that has not been swept among them */
+  size_t marked; /* in blocks marked in the cycle: an estimate */
+  size_t young;  /* allocated in the cycle and the one before */
+  bool fell;     /* a smaller part was marked than in the cycle before */
+};
+
+/* Of what was marked and allocated in the cycle before, a part is marked in this one.
+   It falls when a program drops something: in the middle of a cycle, when much of it
+   has been marked, only a little.  [known]: it is, for this cycle. */
+static bool survival_fell(struct caml_overhead* o, const struct measured* m,
+                          uint64_t allocated, bool known) {
+  double survival =
+    known && o->begun > 0 ? (double)m->marked / (double)o->begun : 0.0;
+  bool fell = known && o->begun >= LEAST_WASTE && survival < FALL * o->survival;
+  o->survival = survival < 1.0 ? survival : 1.0;
+  o->begun = known ? m->marked + (size_t)allocated : 0;
+  return fell;
+}
+
+/* Blocks marked in the cycle; SIZE_MAX: not known, since a domain began or ended. */
+static size_t take_marks(struct caml_overhead* o) {
+  struct caml_marks marks = caml_domain_marks(), before = o->marks;
+  o->marks = marks;
+  return marks.domains == before.domains && marks.blocks >= before.blocks
+    ? marks.blocks - before.blocks : SIZE_MAX;
+}
+
+/* Blocks are counted as they are marked, their words are not: so those marked are
+   taken to be as large as all in pools are on average, and large ones for marked.  A
+   cycle of [others] may have marked nothing; see heap_compact.c. */
+static struct measured measure(struct caml_overhead* o, bool others) {
+  struct measured m;
   struct gc_stats s;
+  size_t marked = take_marks(o);
+  bool known = marked != SIZE_MAX && !others;
+  size_t pools, large, count;
+  uint64_t allocated;
   caml_compute_gc_stats(&s);
-  *blocks = Bsize_wsize((size_t)(s.heap_stats.pool_live_words
-                                 + s.heap_stats.large_words));
-  *allocated = Bsize_wsize(s.alloc_stats.major_words);
+  pools = Bsize_wsize((size_t)s.heap_stats.pool_live_words);
+  large = Bsize_wsize((size_t)s.heap_stats.large_words);
+  count = (size_t)s.heap_stats.pool_live_blocks;
+  allocated = Bsize_wsize(s.alloc_stats.major_words);
+  m.in_use = caml_heap_in_use();
+  m.blocks = pools + large;
+  m.marked = pools + large;
+  if (known && marked < count)
+    m.marked = large + (size_t)((double)pools * (double)marked / (double)count);
+  m.young = (size_t)(allocated - o->allocated[1]);
+  m.fell = survival_fell(o, &m, allocated - o->allocated[0], known);
+  o->allocated[1] = o->allocated[0];
+  o->allocated[0] = allocated;
+  return m;
 }
 
 /* Free pages are not counted: the decay takes them, and a compaction would not
    bring more. */
-static bool too_much(size_t in_use, size_t blocks, intnat percent) {
+static bool too_much(size_t in_use, size_t blocks, double percent) {
   size_t waste = in_use > blocks ? in_use - blocks : 0;
   return waste >= LEAST_WASTE
-    && 100.0 * (double)waste > (double)percent * (double)blocks;
+    && 100.0 * (double)waste > percent * (double)blocks;
 }
 
-/* Something is unused for certain, or the program has run for so long that it does
-   not matter to be wrong for the first time. */
-static bool may_guess(const struct caml_overhead* o, size_t in_use,
-                      size_t blocks) {
-  return (in_use > blocks && in_use - blocks >= in_use / LITTLE_PART)
-    || caml_heap_now() - o->first_cycle
-       >= (uint64_t)TIME_PART * GUESS_COST * in_use;
+/* What was allocated in the cycle is taken for garbage; but space_overhead percent
+   are what OCaml lets a heap have of that. */
+static bool is_suspect(const struct measured* m, intnat percent) {
+  return too_much(m->in_use, m->marked,
+                  (double)percent + (double)caml_percent_free);
 }
 
-/* All blocks that are younger than two cycles taken for garbage; a heap that
-   grows has no room in it. */
-static bool is_suspect(const struct caml_overhead* o, size_t blocks,
-                       uint64_t allocated, intnat percent) {
-  uint64_t young = allocated - o->allocated[1];
-  size_t in_use = caml_heap_in_use();
-  return in_use >= LEAST_WASTE && in_use < CAML_MOST_COMPACTED
-    && allocated >= o->allocated[1] && in_use <= o->in_use + o->in_use / 32
-    && caml_heap_now() >= o->not_before && may_guess(o, in_use, blocks)
-    && too_much(in_use, blocks > young ? blocks - young : 0, percent);
-}
-
-static void remember(struct caml_overhead* o, uint64_t allocated) {
-  o->allocated[1] = o->allocated[0];
-  o->allocated[0] = allocated;
-  o->in_use = caml_heap_in_use();
-  if (o->first_cycle == 0) o->first_cycle = caml_heap_now();
+/* Nothing to guess: hardly any block is young.  So it is at the end of
+   Gc.full_major. */
+static bool is_certain(const struct measured* m, intnat percent) {
+  return m->young <= m->in_use / HURRY_PART
+    && too_much(m->in_use, m->blocks, (double)percent);
 }
 
 /* The part of a cycle's work that each slice does: half a minor heap is allocated
@@ -108,15 +153,6 @@ static double slice_of_hurry(void) {
   return slices < 1.0 ? 1.0 : 1.0 / slices;
 }
 
-/* Nothing to guess: hardly any block is young.  So it is at the end of
-   Gc.full_major. */
-static bool is_certain(const struct caml_overhead* o, size_t blocks,
-                       uint64_t allocated, intnat percent) {
-  size_t in_use = caml_heap_in_use();
-  return allocated - o->allocated[1] <= in_use / HURRY_PART
-    && too_much(in_use, blocks, percent);
-}
-
 static void wait_longer(struct caml_overhead* o, bool in_vain) {
   uint64_t now = caml_heap_now();
   if (!in_vain)
@@ -126,48 +162,63 @@ static void wait_longer(struct caml_overhead* o, bool in_vain) {
   o->not_before = now + ((TIME_PART * (now - o->suspected)) << o->doublings);
 }
 
-/* It is known how much is unused. */
-static void decide(struct caml_overhead* o, size_t blocks, intnat percent) {
+static void stop_hurrying(struct caml_overhead* o) {
   o->cycles = 0;
   o->hurry = 0.0;
-  o->compacting = too_much(caml_heap_in_use(), blocks, percent);
-  if (!o->compacting) wait_longer(o, true);
 }
 
-/* Begins two cycles that hurry, ends them, or neither.  A cycle of somebody else's,
-   or one that may not end with a compaction, is only remembered. */
+static void hurry(struct caml_overhead* o) {
+  o->cycles++;
+  o->hurry = slice_of_hurry();
+}
+
+/* It is known how much is unused.  What the sweep has freed by now is a gain too. */
+static void decide(struct caml_overhead* o, const struct measured* m, intnat percent) {
+  stop_hurrying(o);
+  o->compacting = too_much(m->in_use, m->blocks, (double)percent);
+  if (!o->compacting)
+    wait_longer(o, m->in_use > o->suspicious - o->suspicious / LITTLE_PART);
+}
+
+/* A cycle of somebody else's, or one that may not end with a compaction, is only
+   measured. */
 static void consider(struct caml_overhead* o, intnat percent, bool others) {
-  size_t blocks;
-  uint64_t allocated;
-  bool certain;
-  measure(&blocks, &allocated);
-  certain = is_certain(o, blocks, allocated, percent);
+  struct measured m = measure(o, others);
+  bool certain = is_certain(&m, percent), suspect = is_suspect(&m, percent);
   if (others) {
-    o->cycles = 0;
-    o->hurry = 0.0;
+    stop_hurrying(o);
   } else if (o->cycles > 0) {
-    if (--o->cycles == 0 || certain) decide(o, blocks, percent);
-  } else if (is_suspect(o, blocks, allocated, percent)) {
+    if (suspect && !certain && o->cycles < MOST_CYCLES) hurry(o);
+    else decide(o, &m, percent);
+  } else if ((certain || suspect || m.fell) && m.in_use < CAML_MOST_COMPACTED
+             && caml_heap_now() >= o->not_before) {
     o->suspected = caml_heap_now();
-    o->cycles = 2;
-    if (certain) decide(o, blocks, percent);
-    else o->hurry = slice_of_hurry();
+    o->suspicious = m.in_use;
+    if (certain) decide(o, &m, percent);
+    else hurry(o);
   }
-  remember(o, allocated);
+}
+
+static void note_who_takes_part(void) {
+  if (!caml_domain_all_take_part())
+    caml_heap.broken_cycles = CAML_BROKEN_CYCLES;
+  else if (caml_heap.broken_cycles > 0)
+    caml_heap.broken_cycles--;
 }
 
 void caml_heap_cycle_ended(int asked, bool adopted) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
-  bool others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
-    || !adopted || !caml_domain_all_take_part();
+  bool others;
+  note_who_takes_part();
+  others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
+    || !adopted || !caml_heap_is_whole();
   caml_heap.taken_for_marked = caml_compact_takes_for_marked(asked, adopted);
   o->compacting = false;
   if (percent > 0 && percent < NEVER) {
     consider(o, percent, others);
   } else {
-    o->cycles = 0;
-    o->hurry = 0.0;
+    stop_hurrying(o);
     o->suspected = caml_heap_now();
     o->compacting =
       percent == 0 && !others && caml_heap_in_use() < CAML_MOST_COMPACTED;
@@ -197,7 +248,6 @@ static void count(struct caml_overhead* o) {
 }
 
 void caml_overhead_compacted(struct caml_overhead* o) {
-  o->in_use = caml_heap_in_use();
   if (o->compacting) count(o);
 }
 

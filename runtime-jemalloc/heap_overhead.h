@@ -19,6 +19,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "caml/heap_memory.h"
 #include "caml/version.h"
 
 /* A heap from this size on is not compacted unasked: before 5.5 a compaction counts
@@ -30,13 +31,15 @@
 #endif
 
 struct caml_overhead {
-  /* At the ends of cycles */
-  uint64_t allocated[2]; /* bytes since the program began: the last, the one before */
-  size_t in_use;         /* bytes, at the last, or after its compaction */
-  uint64_t first_cycle;  /* when the first ended, ns; 0: none has */
+  uint64_t allocated[2]; /* bytes, since the program began, at the ends of cycles: the
+                            last, the one before */
+  struct caml_marks marks; /* at the last's end */
+  size_t begun;          /* bytes in blocks not known to be garbage, at the last's end */
+  double survival;       /* the part of these marked in the last */
   /* Since too much seemed to be unused */
-  int cycles;            /* until that is known; 0: it does not seem so */
+  int cycles;            /* that have hurried, or do; 0: it does not seem so */
   double hurry;          /* the part of a cycle's work that a slice has to do */
+  size_t suspicious;     /* bytes in use */
   uint64_t suspected;    /* since when, ns */
   /* A compaction */
   bool compacting;       /* the cycle that has ended ends with ours */

@@ -50,6 +50,16 @@ bool caml_domain_all_take_part(void)
     == atomic_load(&caml_num_domains_running);
 }
 
+struct caml_marks caml_domain_marks(void)
+{
+  struct caml_marks marks = { 0, 0 };
+  for (int i = 0; i < stw_request.num_domains; i++) {
+    marks.blocks += stw_request.participating[i]->stat_blocks_marked;
+    marks.domains += (uintnat)stw_request.participating[i]->unique_id + 1;
+  }
+  return marks;
+}
+
 void caml_domain_stand_down(void)
 {
   dom_internal* d = domain_self;

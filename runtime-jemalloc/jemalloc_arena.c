@@ -87,8 +87,12 @@ static size_t size_class_below(size_t size) {
 static void* get_between_classes(struct caml_arena* arena, size_t size,
                                  size_t below, int more_tries) {
   void *block = je_mallocx(below, arena->flags), *other;
-  if (block == NULL || je_xallocx(block, size, 0, arena->flags) >= size)
+  if (block == NULL) return NULL;
+  if (je_xallocx(block, size, 0, arena->flags) >= size) {
+    /* as in caml_arena_get */
+    caml_extents_is_fresh_run(&arena->extents, (char*)block + below);
     return block;
+  }
   other = more_tries > 0
     ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
   je_sdallocx(block, below, arena->flags);

@@ -119,26 +119,51 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
+/* At its start what is left of a frame, all zeros otherwise */
+struct caml_rest {
+  struct caml_rest* next;
+  size_t size;
+};
+
+static void* take_from_rests(struct caml_extents* extents, size_t size) {
+  struct caml_rest **at = &extents->rests, *rest;
+  while (*at != NULL && (*at)->size < size) at = &(*at)->next;
+  rest = *at;
+  if (rest == NULL) return NULL;
+  rest->size -= size;
+  if (rest->size > 0) return (char*)rest + rest->size;
+  *at = rest->next;
+  memset(rest, 0, sizeof(*rest));
+  return rest;
+}
+
 /* jemalloc asks for a pool when it could not have more, and would ask so for
    each: a frame is mapped for many. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
-  void* p = NULL;
+  void* p;
   pthread_mutex_lock(&extents->lock);
-  if (extents->rest_size < size) {
-    char* rest = get_jemalloc_mapping(extents, CAML_FRAME_SIZE,
-                                      (size_t)sysconf(_SC_PAGESIZE), false);
+  p = take_from_rests(extents, size);
+  if (p == NULL) {
+    struct caml_rest* rest = get_jemalloc_mapping(extents, CAML_FRAME_SIZE,
+                                       (size_t)sysconf(_SC_PAGESIZE), false);
     if (rest != NULL) {
-      extents->rest = rest;
-      extents->rest_size = CAML_FRAME_SIZE;
+      rest->size = CAML_FRAME_SIZE;
+      rest->next = extents->rests;
+      extents->rests = rest;
+      p = take_from_rests(extents, size);
     }
-  }
-  if (extents->rest_size >= size) {
-    p = extents->rest;
-    extents->rest += size;
-    extents->rest_size -= size;
   }
   pthread_mutex_unlock(&extents->lock);
   return p;
+}
+
+static void unmap_rests(struct caml_extents* extents) {
+  while (extents->rests != NULL) {
+    struct caml_rest* rest = extents->rests;
+    size_t size = rest->size;
+    extents->rests = rest->next;
+    if (munmap(rest, size) == 0) count(&extents->dalloc, true, size);
+  }
 }
 
 /* jemalloc's own data are what it asks for in whole frames and committed.  A
@@ -400,8 +425,7 @@ void caml_extents_close(struct caml_extents* extents, bool closing) {
 void caml_extents_end(struct caml_extents* extents) {
   for (unsigned i = 0; i < CAML_MAPPED_BLOCKS; i++)
     if (extents->mappings[i].size > 0) unmap_block(extents, i);
-  if (extents->rest_size > 0 && munmap(extents->rest, extents->rest_size) == 0)
-    count(&extents->dalloc, true, extents->rest_size);
+  unmap_rests(extents);
   caml_huge_end(&extents->huge);
   pthread_mutex_destroy(&extents->lock);
 }

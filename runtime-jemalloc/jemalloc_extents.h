@@ -90,8 +90,7 @@ struct caml_extents {
   pthread_mutex_t lock; /* of what follows; nothing is locked after it */
   bool kept[CAML_MAPPED_BLOCKS]; /* by the kernel; there is no block */
   _Atomic size_t in_blocks;      /* bytes */
-  char* rest;           /* of the last mapping that was made for small ones */
-  size_t rest_size;
+  struct caml_rest* rests; /* of the mappings that were made for small ones */
 };
 #undef CAML_EXTENT_COUNT
 
