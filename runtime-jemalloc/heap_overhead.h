@@ -36,14 +36,15 @@ struct caml_overhead {
   struct caml_marks marks; /* at the last's end */
   size_t begun;          /* bytes in blocks not known to be garbage, at the last's end */
   double survival;       /* the part of these marked in the last */
-  /* Since too much seemed to be unused */
-  int cycles;            /* that have hurried, or do; 0: it does not seem so */
+  uint64_t seems_since;  /* too much is unused, ns; 0: it does not seem so */
+  /* Since it is to be known */
+  int cycles;            /* that have hurried, or do; 0: none */
   double hurry;          /* the part of a cycle's work that a slice has to do */
   size_t suspicious;     /* bytes in use */
   uint64_t suspected;    /* since when, ns */
   /* A compaction */
   bool compacting;       /* the cycle that has ended ends with ours */
-  uint64_t began;        /* ns */
+  uint64_t began;        /* at the end of the last cycle, ns */
   size_t before;         /* bytes in use */
   /* Until the next */
   unsigned doublings;

@@ -125,14 +125,16 @@ struct caml_rest {
   size_t size;
 };
 
+/* From the oldest in which there is room */
 static void* take_from_rests(struct caml_extents* extents, size_t size) {
-  struct caml_rest **at = &extents->rests, *rest;
-  while (*at != NULL && (*at)->size < size) at = &(*at)->next;
-  rest = *at;
-  if (rest == NULL) return NULL;
+  struct caml_rest **oldest = NULL, *rest;
+  for (struct caml_rest** at = &extents->rests; *at != NULL; at = &(*at)->next)
+    if ((*at)->size >= size) oldest = at;
+  if (oldest == NULL) return NULL;
+  rest = *oldest;
   rest->size -= size;
   if (rest->size > 0) return (char*)rest + rest->size;
-  *at = rest->next;
+  *oldest = rest->next;
   memset(rest, 0, sizeof(*rest));
   return rest;
 }

@@ -129,6 +129,18 @@ static void large_blocks_waste_no_address_space(void** state) {
   }
 }
 
+/* Where a block is grown in its place, what was committed for that is not a run of
+   pools without pages, though as large as one. */
+static void what_a_block_is_grown_by_is_no_fresh_run(void** state) {
+  size_t size = 5 * MIB + 640 * 1024;
+  char* p = caml_arena_get(&arena, size);
+  (void)state;
+  assert_non_null(p);
+  for (size_t at = 0; at < size; at += PAGE)
+    assert_false(caml_extents_is_fresh_run(&arena.extents, p + at));
+  caml_arena_put(&arena, p, size);
+}
+
 static void pools_serve_large_blocks(void** state) {
   size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
   char** pools = get_pools(n);
@@ -422,6 +434,7 @@ int main(void) {
     T(large_blocks_of_every_size),
     T(large_blocks_waste_no_page),
     T(large_blocks_waste_no_address_space),
+    T(what_a_block_is_grown_by_is_no_fresh_run),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),

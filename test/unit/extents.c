@@ -256,21 +256,42 @@ static void merged_mappings_purge_as_one(void** state) {
 }
 
 /* What jemalloc asks for when it could not have more. */
+static char* get_small(size_t pages) {
+  bool zero = false, commit = true;
+  char* p = hooks->alloc(hooks, NULL, pages * PAGE, PAGE, &zero, &commit, 0);
+  assert_non_null(p);
+  assert_true(zero);
+  assert_true(commit);
+  assert_true(is_zero(p, pages * PAGE));
+  return p;
+}
+
 static void small_extents_share_a_mapping(void** state) {
   char* p[64];
   (void)state;
   for (size_t i = 0; i < 64; i++) {
-    bool zero = false, commit = true;
-    p[i] = hooks->alloc(hooks, NULL, 8 * PAGE, PAGE, &zero, &commit, 0);
-    assert_non_null(p[i]);
-    assert_true(zero);
-    assert_true(commit);
-    if (i > 0) assert_ptr_equal(p[i], p[i - 1] + 8 * PAGE);
+    p[i] = get_small(8);
+    if (i > 0) assert_ptr_equal(p[i], p[i - 1] - 8 * PAGE);
   }
   assert_count(&extents.alloc, 1, 2 * MIB, 0);
-  hooks->destroy(hooks, p[0], 32 * 8 * PAGE, true, 0);
+  hooks->destroy(hooks, p[31], 32 * 8 * PAGE, true, 0);
   caml_extents_end(&extents);
-  hooks->destroy(hooks, p[32], 32 * 8 * PAGE, true, 0);
+  hooks->destroy(hooks, p[63], 32 * 8 * PAGE, true, 0);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+}
+
+/* 512 pages are a mapping. */
+static void what_is_left_is_for_smaller_ones(void** state) {
+  char *most, *other, *rest;
+  (void)state;
+  for (int i = 0; i < 4; i++) most = get_small(100);
+  other = get_small(128);
+  rest = get_small(112);
+  assert_ptr_equal(rest, most - 112 * PAGE);
+  assert_count(&extents.alloc, 2, 4 * MIB, 0);
+  hooks->destroy(hooks, rest, 512 * PAGE, true, 0);
+  hooks->destroy(hooks, other, 128 * PAGE, true, 0);
+  caml_extents_end(&extents);
   assert_int_equal(caml_extents_mapped(&extents), 0);
 }
 
@@ -371,6 +392,7 @@ int main(void) {
     T(split_and_merge_are_allowed),
     T(merged_mappings_purge_as_one),
     T(small_extents_share_a_mapping),
+    T(what_is_left_is_for_smaller_ones),
     T(alloc_at_the_end_of_the_address_space),
     T(a_block_goes_with_its_mapping),
     T(blocks_are_not_without_number),
