@@ -99,28 +99,42 @@ static size_t take_marks(struct caml_overhead* o) {
     ? marks.blocks - before.blocks : SIZE_MAX;
 }
 
-/* Blocks are counted as they are marked, their words are not: so those marked are
-   taken to be as large as all in pools are on average, and large ones for marked.  A
-   cycle of [others] may have marked nothing; see heap_compact.c. */
+/* Blocks are counted as they are marked, their words are not: so those counted are
+   taken to be as large as all in pools are on average, and large ones for marked.
+   Unknown ones are all: [marked] is SIZE_MAX. */
+static size_t counted_bytes(const struct heap_stats* s, size_t marked) {
+  double pools = (double)Bsize_wsize((size_t)s->pool_live_words);
+  double count = (double)s->pool_live_blocks;
+  double part = (double)marked < count ? (double)marked / count : 1.0;
+  return (size_t)(pools * part) + Bsize_wsize((size_t)s->large_words);
+}
+
+/* What was marked in the cycle before and not counted: what caml_modify darkens, and
+   what is larger than on average.  All that was not marked then, nor allocated since
+   it began, has been swept. */
+static size_t not_counted(const struct caml_overhead* o, const struct measured* m) {
+  return m->blocks > m->young && m->blocks - m->young > o->counted
+    ? m->blocks - m->young - o->counted : 0;
+}
+
+/* A cycle of [others] may have marked nothing; see heap_compact.c.  What is not counted
+   is as much in this cycle as in the one before. */
 static struct measured measure(struct caml_overhead* o, bool others) {
   struct measured m;
   struct gc_stats s;
   size_t marked = take_marks(o);
   bool known = marked != SIZE_MAX && !others;
-  size_t pools, large, count;
   uint64_t allocated;
   caml_compute_gc_stats(&s);
-  pools = Bsize_wsize((size_t)s.heap_stats.pool_live_words);
-  large = Bsize_wsize((size_t)s.heap_stats.large_words);
-  count = (size_t)s.heap_stats.pool_live_blocks;
   allocated = Bsize_wsize(s.alloc_stats.major_words);
   if (allocated < o->allocated[0]) allocated = o->allocated[0]; /* seen late */
   m.in_use = caml_heap_in_use();
-  m.blocks = pools + large;
-  m.marked = pools + large;
-  if (known && marked < count)
-    m.marked = large + (size_t)((double)pools * (double)marked / (double)count);
+  m.blocks = counted_bytes(&s.heap_stats, SIZE_MAX);
   m.young = (size_t)(allocated - o->allocated[1]);
+  m.marked = not_counted(o, &m);
+  o->counted = counted_bytes(&s.heap_stats, known ? marked : SIZE_MAX);
+  m.marked += o->counted;
+  if (m.marked > m.blocks) m.marked = m.blocks;
   m.fell = survival_fell(o, &m, allocated - o->allocated[0], known);
   o->allocated[1] = o->allocated[0];
   o->allocated[0] = allocated;

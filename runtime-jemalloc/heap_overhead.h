@@ -34,6 +34,7 @@ struct caml_overhead {
   uint64_t allocated[2]; /* bytes, since the program began, at the ends of cycles: the
                             last, the one before */
   struct caml_marks marks; /* at the last's end */
+  size_t counted;        /* bytes in blocks counted as marked in the last */
   size_t begun;          /* bytes in blocks not known to be garbage, at the last's end */
   double survival;       /* the part of these marked in the last */
   uint64_t seems_since;  /* too much is unused, ns; 0: it does not seem so */
