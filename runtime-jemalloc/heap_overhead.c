@@ -109,7 +109,7 @@ static size_t counted_bytes(const struct heap_stats* s, size_t marked) {
   return (size_t)(pools * part) + Bsize_wsize((size_t)s->large_words);
 }
 
-/* What was marked in the cycle before and not counted: what caml_modify darkens, and
+/* What was marked in the cycle before and not counted: what caml_modify darkened, and
    what is larger than on average.  All that was not marked then, nor allocated since
    it began, has been swept. */
 static size_t not_counted(const struct caml_overhead* o, const struct measured* m) {
@@ -117,8 +117,15 @@ static size_t not_counted(const struct caml_overhead* o, const struct measured* 
     ? m->blocks - m->young - o->counted : 0;
 }
 
-/* A cycle of [others] may have marked nothing; see heap_compact.c.  What is not counted
-   is as much in this cycle as in the one before. */
+/* As much is not counted in this cycle as in the two before, at least; in one alone it
+   may be what the program overwrites as it drops it. */
+static size_t will_not_be_counted(struct caml_overhead* o, const struct measured* m) {
+  size_t last = not_counted(o, m), before = o->not_counted;
+  o->not_counted = last;
+  return last < before ? last : before;
+}
+
+/* A cycle of [others] may have marked nothing; see heap_compact.c. */
 static struct measured measure(struct caml_overhead* o, bool others) {
   struct measured m;
   struct gc_stats s;
@@ -131,7 +138,7 @@ static struct measured measure(struct caml_overhead* o, bool others) {
   m.in_use = caml_heap_in_use();
   m.blocks = counted_bytes(&s.heap_stats, SIZE_MAX);
   m.young = (size_t)(allocated - o->allocated[1]);
-  m.marked = not_counted(o, &m);
+  m.marked = will_not_be_counted(o, &m);
   o->counted = counted_bytes(&s.heap_stats, known ? marked : SIZE_MAX);
   m.marked += o->counted;
   if (m.marked > m.blocks) m.marked = m.blocks;

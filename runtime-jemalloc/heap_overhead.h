@@ -35,6 +35,7 @@ struct caml_overhead {
                             last, the one before */
   struct caml_marks marks; /* at the last's end */
   size_t counted;        /* bytes in blocks counted as marked in the last */
+  size_t not_counted;    /* and not, in the one before */
   size_t begun;          /* bytes in blocks not known to be garbage, at the last's end */
   double survival;       /* the part of these marked in the last */
   uint64_t seems_since;  /* too much is unused, ns; 0: it does not seem so */
