@@ -65,8 +65,8 @@ extern _Atomic uintnat caml_percent_free;
 #define MOST_CYCLES 2
 
 /* Of growing heaps and of steady ones the same part survives from cycle to cycle, give
-   or take a tenth, with bench/programs; to this part of it it fell to when their growth
-   ended, or when phases dropped all but a twentieth in the middle of a cycle: 0.7. */
+   or take a tenth, with bench/programs.  It fell to 0.7 of that when their growth ended,
+   and when phases overwrote all but a twentieth in the middle of a cycle. */
 #define FALL 0.8
 
 /* The heap at the end of a cycle, bytes */
@@ -79,8 +79,9 @@ struct measured {
 };
 
 /* Of what was marked and allocated in the cycle before, a part is marked in this one.
-   It falls when a program drops something: in the middle of a cycle, when much of it
-   has been marked, only a little.  [known]: it is, for this cycle. */
+   It falls when a program drops something.  What it overwrites in the middle of a cycle
+   stays alive in it, but caml_modify, which marks it, counts nothing: it falls then too.
+   [known]: it is, for this cycle. */
 static bool survival_fell(struct caml_overhead* o, const struct measured* m,
                           uint64_t allocated, bool known) {
   double survival =
