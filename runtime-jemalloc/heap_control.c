@@ -53,6 +53,27 @@ static unsigned arena(void) {
   return caml_heap.arena.index;
 }
 
+/* With the thread held: some of them purge, and a child that is forked meanwhile
+   would never see the end of that, and begin no other. */
+
+static int mallctl(const char* name, void* old, size_t* old_size, void* new_value,
+                   size_t new_size) {
+  int error;
+  caml_background_hold(&caml_heap.background);
+  error = je_mallctl(name, old, old_size, new_value, new_size);
+  caml_background_release(&caml_heap.background);
+  return error;
+}
+
+static int mallctlbymib(const size_t* mib, size_t mib_length, void* old,
+                        size_t* old_size, void* new_value, size_t new_size) {
+  int error;
+  caml_background_hold(&caml_heap.background);
+  error = je_mallctlbymib(mib, mib_length, old, old_size, new_value, new_size);
+  caml_background_release(&caml_heap.background);
+  return error;
+}
+
 const struct caml_heap_control caml_heap_control = {
   .version = CAML_HEAP_CONTROL_VERSION,
   .knobs = caml_heap_knobs,
@@ -63,8 +84,8 @@ const struct caml_heap_control caml_heap_control = {
   .purge = purge,
   .decay = decay,
   .arena = arena,
-  .mallctl = je_mallctl,
+  .mallctl = mallctl,
   .mallctlnametomib = je_mallctlnametomib,
-  .mallctlbymib = je_mallctlbymib,
+  .mallctlbymib = mallctlbymib,
   .stats_print = je_malloc_stats_print,
 };

@@ -35,13 +35,24 @@ bool caml_heap_memory_started(void) {
   return atomic_load(&caml_heap.ready);
 }
 
+/* As [caml_heap_give_back], which purges too.  Of two that set a knob at once, both
+   apply what was set last. */
+static bool apply_decay(enum caml_heap_knob_index index) {
+  bool done;
+  caml_background_hold(&caml_heap.background);
+  done = index == CAML_KNOB_dirty_decay_ms
+    ? caml_arena_set_dirty_decay(&caml_heap.arena, knob(index))
+    : caml_arena_set_muzzy_decay(&caml_heap.arena, knob(index));
+  caml_background_release(&caml_heap.background);
+  return done;
+}
+
 bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
   if (!caml_heap_memory_started()) return true;
   switch (index) {
     case CAML_KNOB_dirty_decay_ms:
-      return caml_arena_set_dirty_decay(&caml_heap.arena, value);
     case CAML_KNOB_muzzy_decay_ms:
-      return caml_arena_set_muzzy_decay(&caml_heap.arena, value);
+      return apply_decay(index);
     case CAML_KNOB_background_purge:
       if (value)
         caml_background_on(&caml_heap.background);

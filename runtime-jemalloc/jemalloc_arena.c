@@ -95,6 +95,7 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   }
   other = more_tries > 0
     ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
+  caml_extents_is_fresh_run(&arena->extents, block); /* it is not kept */
   je_sdallocx(block, below, arena->flags);
   return other;
 }

@@ -15,6 +15,7 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -233,9 +234,11 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
 }
 
 bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
-  if (madvise(p, size, MADV_POPULATE_WRITE) != 0) return false;
-  caml_huge_count(&extents->huge, p, size, true);
-  return true;
+  caml_huge_commit(&extents->huge, p, size);
+  if (madvise(p, size, MADV_POPULATE_WRITE) == 0) return true;
+  if (errno != EINVAL) madvise(p, size, MADV_DONTNEED); /* it came as far as it could */
+  caml_huge_count(&extents->huge, p, size, false);
+  return false;
 }
 
 static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,

@@ -80,6 +80,7 @@ static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
     leaf = mmap(NULL, LEAF_SIZE, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (leaf == MAP_FAILED) return NULL;
+    caml_huge_refuse(leaf, LEAF_SIZE);
     if (!atomic_compare_exchange_strong(&pools->leaves[i], &none, leaf))
       munmap(leaf, LEAF_SIZE); /* another shard was quicker */
   }
@@ -127,6 +128,7 @@ static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
   if (p == NULL) return NULL;
   run = make_run(pools, p);
   if (run == NULL) {
+    caml_extents_is_fresh_run(pools->extents, p); /* it is not kept */
     je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
     return NULL;
   }
@@ -266,28 +268,41 @@ void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
 
 /* Decay.  The lock of the run's shard is held. */
 
-/* By force, or lazily: free pools lose their pages. */
+/* By force, or lazily: [n] free pools lose their pages.  What the kernel does not
+   take lazily goes by force; what it does not take at all stays dirty. */
+static void purge_row(struct caml_pools* pools, struct caml_run* run,
+                      unsigned first, unsigned n, bool by_force) {
+  pool_bits row = (pool_bits)(((1u << n) - 1) << first);
+  char* p = run->start + first * CAML_POOL_SIZE;
+  size_t size = n * CAML_POOL_SIZE;
+  run->dirty &= ~row;
+  run->muzzy &= ~row;
+  if (!by_force && caml_extents_purge_lazily(pools->extents, p, size)) {
+    run->muzzy |= row;
+  } else if (!caml_extents_decommit(pools->extents, p, size)) {
+    caml_huge_commit(&pools->extents->huge, p, size);
+    run->dirty |= row;
+  }
+}
+
 static void purge(struct caml_pools* pools, struct caml_run* run,
                   pool_bits bits, bool by_force) {
   assert(!(bits & run->used));
-  run->dirty &= ~bits;
-  run->muzzy &= ~bits;
-  if (!by_force) run->muzzy |= bits;
   while (bits != 0) {
     unsigned first = first_bit(bits);
     unsigned n = first_bit(~((unsigned)bits >> first)); /* those in a row */
-    char* p = run->start + first * CAML_POOL_SIZE;
-    if (by_force) caml_extents_decommit(pools->extents, p, n * CAML_POOL_SIZE);
-    else caml_extents_purge_lazily(pools->extents, p, n * CAML_POOL_SIZE);
+    purge_row(pools, run, first, n, by_force);
     bits &= (pool_bits)~(((1u << n) - 1) << first);
   }
 }
 
 /* All that is due.  The lock is let go of between two runs; whoever begins
-   meanwhile begins with all of them, so that one place in the list is enough. */
+   meanwhile begins with all of them, so that one place in the list is enough, and
+   goes on by force if that was asked for. */
 static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
                       bool by_force) {
-  by_force = by_force || atomic_load(&pools->muzzy_ms) == 0;
+  if (shard->walk == NULL) shard->by_force = false;
+  if (by_force || atomic_load(&pools->muzzy_ms) == 0) shard->by_force = true;
   shard->walk = shard->partial;
   while (shard->walk != NULL) {
     struct caml_run* run = shard->walk;
@@ -296,7 +311,7 @@ static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
     if (due == 0) continue;
     run->due = 0;
     purge(pools, run, due & run->muzzy, true);
-    purge(pools, run, due & run->dirty, by_force);
+    purge(pools, run, due & run->dirty, shard->by_force);
     give_way(shard);
   }
 }
@@ -314,7 +329,8 @@ static void release_runs(struct caml_pools* pools,
 }
 
 static bool is_due(uint64_t* since, ssize_t ms, uint64_t now) {
-  if (ms < 0 || now - *since < (uint64_t)ms / 2) return false;
+  /* [now] may be the older: of who waited for the lock */
+  if (ms < 0 || now < *since + (uint64_t)ms / 2) return false;
   *since = now;
   return true;
 }

@@ -48,6 +48,7 @@ struct caml_pool_shard {
   atomic_int waiting;       /* threads, for the lock, to get or put a pool */
   struct caml_run* partial; /* runs that have free pools */
   struct caml_run* walk;    /* of these, the next to be purged */
+  bool by_force;            /* it is, whoever walks */
   size_t puts;
   atomic_uint fresh;        /* runs taken without pages, up to where the heap is growing */
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */

@@ -141,6 +141,24 @@ static void what_a_block_is_grown_by_is_no_fresh_run(void** state) {
   caml_arena_put(&arena, p, size);
 }
 
+/* Nor is what could not be grown, as something is behind it. */
+static void what_is_put_back_is_no_fresh_run(void** state) {
+  size_t below = 640 * 1024;
+  char *p[32], *q;
+  (void)state;
+  for (size_t i = 0; i < 32; i++) {
+    p[i] = caml_arena_get(&arena, below);
+    assert_non_null(p[i]);
+  }
+  for (size_t i = 0; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
+  assert_true(caml_arena_purge(&arena));
+  q = caml_arena_get(&arena, below + PAGE);
+  for (size_t i = 0; i < 32; i += 2)
+    assert_false(caml_extents_is_fresh_run(&arena.extents, p[i]));
+  caml_arena_put(&arena, q, below + PAGE);
+  for (size_t i = 1; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
+}
+
 static void pools_serve_large_blocks(void** state) {
   size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
   char** pools = get_pools(n);
@@ -435,6 +453,7 @@ int main(void) {
     T(large_blocks_waste_no_page),
     T(large_blocks_waste_no_address_space),
     T(what_a_block_is_grown_by_is_no_fresh_run),
+    T(what_is_put_back_is_no_fresh_run),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),

@@ -22,6 +22,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -108,6 +109,25 @@ static void purge_takes_the_holes(void** state) {
   /* two holes in each run */
   assert_int_equal(arena.extents.decommit.calls, 2 * RUNS);
   for (size_t i = 0; i < RUNS; i++) assert_int_equal(p[i * N + 7][100], 1);
+}
+
+/* The kernel takes no page that is locked. */
+static void what_the_kernel_keeps_is_dirty(void** state) {
+  char *p = get(), *q = get();
+  (void)state;
+  if (mlock(q, POOL) != 0) {
+    print_message("# 32 KiB cannot be locked: see ulimit -l\n");
+    skip();
+  }
+  put(q);
+  assert_true(caml_arena_set_dirty_decay(&arena, 0)); /* lazily, if it could */
+  assert_free(1, 0, N - 2);
+  assert_true(caml_arena_purge(&arena));
+  assert_free(1, 0, N - 2);
+  assert_int_equal(munlock(q, POOL), 0);
+  assert_true(caml_arena_purge(&arena));
+  assert_free(0, 0, N - 1);
+  put(p);
 }
 
 static void decay_has_its_times(void** state) {
@@ -247,6 +267,26 @@ static void runs_ahead_are_purged(void** state) {
               || caml_pools_free(&arena.pools).dirty == 0);
 }
 
+/* What has lost pages has no huge ones until it has them all again, and then but
+   for what would be too many borders. */
+static void runs_ahead_are_huge_again(void** state) {
+  static char* p[CAML_FRAME_SIZE / POOL * 64];
+  size_t n = sizeof(p) / sizeof(p[0]), plain;
+  (void)state;
+  assert_int_equal(teardown(state), 0);
+  assert_null(caml_arena_create(&arena, CAML_THP_ALWAYS));
+  grow();
+  for (size_t i = 0; i < n; i++) p[i] = get();
+  for (size_t i = 0; i < n; i++) if (i % 64 != 0) put(p[i]);
+  assert_true(caml_arena_purge(&arena));
+  for (size_t i = 0; i < n; i++) if (i % 64 == 0) put(p[i]);
+  assert_true(caml_arena_purge(&arena));
+  for (size_t i = 0; i < n; i++) p[i] = get();
+  plain = 0;
+  for (size_t i = 0; i < n; i++) plain += smaps_has_flag(p[i], "nh");
+  assert_in_range(plain, 0, n / 3);
+}
+
 static void no_runs_ahead_that_decay_at_once(void** state) {
   (void)state;
   assert_true(caml_arena_set_dirty_decay(&arena, 0));
@@ -334,6 +374,7 @@ int main(void) {
     T(a_free_pool_with_pages_is_first),
     T(an_empty_run_goes_back),
     T(purge_takes_the_holes),
+    T(what_the_kernel_keeps_is_dirty),
     T(decay_has_its_times),
     T(decay_can_be_held),
     T(decay_may_be_never_or_at_once),
@@ -341,6 +382,7 @@ int main(void) {
     T(shards_share),
     T(a_growing_heap_has_runs_ahead),
     T(runs_ahead_are_purged),
+    T(runs_ahead_are_huge_again),
     T(no_runs_ahead_that_decay_at_once),
     T(pools_without_a_run),
     T(threads_and_forks),
