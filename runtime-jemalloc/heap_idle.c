@@ -186,7 +186,8 @@ void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
 
 /* No thread yet: the next blocking section asks for one. */
 static void reset(struct caml_idle* idle) {
-  idle->running = idle->standing_in = false;
+  idle->running = false;
+  atomic_store(&idle->in_place_of, NULL);
   idle->deadline = 0;
   atomic_store(&idle->stopping, false);
   atomic_store(&idle->collecting, false);
@@ -226,11 +227,11 @@ void caml_idle_look_again(struct caml_idle* idle) {
    that forks in a blocking section waits until nobody works for its domain. */
 void caml_idle_hold(struct caml_idle* idle) {
   lock(idle);
-  while (Caml_state_opt == NULL && idle->standing_in) {
+  while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL) {
     atomic_store(&idle->quiet, false);
     pthread_cond_wait(&idle->changed, &idle->lock);
   }
-  if (Caml_state_opt != NULL && caml_heap_memory_started())
+  if (Caml_state_opt != NULL && !atomic_load(&idle->stopping))
     idle->at_fork = caml_idle_allocated();
 }
 

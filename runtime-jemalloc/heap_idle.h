@@ -55,7 +55,8 @@ struct caml_idle {
   pthread_t thread;
   bool running;          /* there is [thread] */
   _Atomic bool stopping; /* it is to end */
-  bool standing_in;      /* the thread has a domain's lock, and works for it */
+  /* The domain, by its state, whose lock the thread has and which it works for */
+  void* _Atomic in_place_of;
   uint64_t began;        /* since when the program has been idle, ns */
   uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken.
                             Without a thread: when to try again to make one */

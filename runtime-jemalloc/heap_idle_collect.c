@@ -75,10 +75,6 @@ static void finish_cycle(bool compact) {
 
 #if OCAML_VERSION < 50500
 
-static void reset_pacing(void) {
-  caml_reset_major_pacing();
-}
-
 /* Marking has begun when a cycle has. */
 static bool marking_is_ahead(void) {
   return false;
@@ -88,10 +84,6 @@ static void begin_marking(void) {
 }
 
 #else
-
-static void reset_pacing(void) {
-  caml_reset_major_pacing(true);
-}
 
 static bool marking_is_ahead(void) {
   return !caml_marking_started();
@@ -141,7 +133,7 @@ static void advance(struct round* r) {
   uint64_t began = caml_heap_now();
   uintnat cycle = caml_major_cycles_completed;
   caml_major_collection_slice(r->slice);
-  if (cycle != caml_major_cycles_completed) reset_pacing();
+  if (cycle != caml_major_cycles_completed) caml_heap_reset_pacing();
   adapt(r, caml_heap_now() - began);
   r->swept = r->swept && Caml_state->sweeping_done;
 }
@@ -203,7 +195,8 @@ static enum caml_stand_in try_stand_in(struct caml_idle* idle, int i) {
   pthread_mutex_lock(&idle->lock);
   result = caml_idle_undisturbed(idle) ? caml_domain_stand_in(i)
     : CAML_DOMAIN_BUSY;
-  idle->standing_in = result == CAML_DOMAIN_STOOD_IN;
+  if (result == CAML_DOMAIN_STOOD_IN)
+    atomic_store(&idle->in_place_of, Caml_state);
   pthread_mutex_unlock(&idle->lock);
   return result;
 }
@@ -211,8 +204,8 @@ static enum caml_stand_in try_stand_in(struct caml_idle* idle, int i) {
 static void stand_down(struct caml_idle* idle) {
   caml_handle_incoming_interrupts();
   pthread_mutex_lock(&idle->lock);
+  atomic_store(&idle->in_place_of, NULL);
   caml_domain_stand_down();
-  idle->standing_in = false;
   pthread_cond_broadcast(&idle->changed);
   pthread_mutex_unlock(&idle->lock);
 }
@@ -277,8 +270,9 @@ static bool sweep(struct caml_idle* idle, struct round* r) {
 }
 
 static bool mark(struct caml_idle* idle, struct round* r) {
-  if (marking_is_ahead() && !for_one_domain(idle, mark_roots, r)) return false;
   do {
+    /* again if the cycle has ended meanwhile, in another thread's slice */
+    if (marking_is_ahead() && !for_one_domain(idle, mark_roots, r)) return false;
     r->swept = r->marked = true;
     if (!for_domains(idle, sweep_and_mark, r)) return false;
   } while (!r->marked);
@@ -296,7 +290,7 @@ static void compact(struct round* r) {
   atomic_store(&idle->compacting, true);
   finish_cycle(true);
   atomic_store(&idle->compacting, false);
-  reset_pacing();
+  caml_heap_reset_pacing();
   note_stop(&idle->history, (double)(caml_heap_now() - began), r->used);
 }
 

@@ -19,7 +19,9 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "caml/memory.h"
 #include "caml/misc.h"
+#include "caml/version.h"
 #include "heap_idle.h"
 #include "heap_knobs.h"
 #include "heap_overhead.h"
@@ -35,6 +37,7 @@ struct caml_heap {
   struct caml_overhead overhead;
   unsigned broken_cycles; /* until all of the heap is known; see caml_heap_is_whole */
   bool taken_for_marked; /* by the cycle that begins: all blocks; see heap_compact.c */
+  struct caml_dead_block* _Atomic dead_blocks; /* see heap_finalise.c */
   struct caml_heap_automatic automatic;
   pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
   _Atomic bool ready; /* there is an arena */
@@ -72,6 +75,21 @@ static inline bool caml_heap_is_whole(void) {
 /* Does the next cycle mark nothing, since it takes all blocks for marked?  With the
    arguments of caml_heap_cycle_ended, and called by it. */
 bool caml_compact_takes_for_marked(int asked, bool adopted);
+
+/* Finalises the custom blocks for which [caml_heap_finalise] has left that to the
+   program's own threads, unless it is called by another.  Where no lock is held that
+   a finaliser may want. */
+void caml_heap_finalise_postponed(void);
+
+/* After a cycle that nobody's allocation called for: the next begins when it would have
+   without, instead of a cycle's worth of allocation later. */
+static inline void caml_heap_reset_pacing(void) {
+#if OCAML_VERSION < 50500
+  caml_reset_major_pacing();
+#else
+  caml_reset_major_pacing(true);
+#endif
+}
 
 /* Xheap_stats: prints the statistics if there is a heap. */
 void caml_heap_print_statistics(void);

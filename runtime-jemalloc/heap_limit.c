@@ -85,7 +85,10 @@ value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
 
 /* What is unreachable now is gone after at most three cycles. */
 static void collect(void) {
-  for (int i = 0; i < 3; i++) finish_major_cycle();
+  for (int i = 0; i < 3; i++) {
+    finish_major_cycle();
+    caml_heap_reset_pacing();
+  }
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
 }
 

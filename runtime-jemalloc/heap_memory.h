@@ -99,9 +99,13 @@ void caml_heap_compaction_cycle(int i);
 void caml_heap_cycle_ended(int asked, bool adopted);
 bool caml_heap_prepare_compaction(int asked);
 
-/* The part of a cycle's work that a slice, [howmuch] of which was asked for, is to
-   do at least: 0 to 1.  Takes nanoseconds; called by any domain. */
+/* A slice begins, [howmuch] of which was asked for.  Calls finalisers that were
+   postponed; returns the part of a cycle's work that it is to do at least: 0 to 1. */
 double caml_heap_hurry(intnat howmuch);
+
+/* The custom block is dead: calls its finaliser, now or, on a copy of the block, later.
+   By any domain, inside the collector. */
+void caml_heap_finalise(void (*finaliser)(value), value block);
 
 /* Gc.control.max_overhead, percent; 0 where there are no such compactions.  A
    value that is none changes nothing. */

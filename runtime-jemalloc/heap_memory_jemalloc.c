@@ -112,6 +112,7 @@ void caml_heap_memory_init(void) {
 
 void caml_heap_memory_stop(void) {
   caml_idle_stop(&caml_heap.idle);
+  caml_heap_finalise_postponed();
 }
 
 void caml_heap_memory_shutdown(void) {

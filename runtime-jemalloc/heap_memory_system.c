@@ -111,6 +111,10 @@ double caml_heap_hurry(intnat howmuch) {
   return 0.0;
 }
 
+void caml_heap_finalise(void (*finaliser)(value), value block) {
+  finaliser(block);
+}
+
 intnat caml_heap_max_overhead(void) {
   return 0;
 }

@@ -268,6 +268,7 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
 }
 
 double caml_heap_hurry(intnat howmuch) {
+  caml_heap_finalise_postponed();
   return howmuch == AUTO_TRIGGERED_MAJOR_SLICE ? caml_heap.overhead.hurry : 0.0;
 }
 

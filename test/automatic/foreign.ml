@@ -2,7 +2,7 @@ external hold : 'a -> int -> 'a = "foreign_hold"
 external calls : int -> unit = "foreign_calls"
 external forks : int -> unit = "foreign_forks"
 type custom
-external custom : unit -> custom = "foreign_custom"
+external custom : int -> int -> custom = "foreign_custom"
 external finalised : unit -> int = "foreign_finalised"
 
 let compactions () = (Gc.quick_stat ()).compactions
@@ -22,19 +22,38 @@ let some_of_many () =
   let many = Array.init 500_000 (fun i -> Some (string_of_int i)) in
   Array.init 125_000 (fun i -> many.(4 * i))
 
+let bigarray () =
+  Bigarray.Array1.init Bigarray.char Bigarray.c_layout (64 lsl 20) (fun _ -> 'x')
+
+(* MiB *)
+let resident () =
+  let ic = open_in "/proc/self/statm" in
+  let pages = Scanf.sscanf (input_line ic) "%d %d" (fun _ n -> n) in
+  close_in ic;
+  pages / 256
+
 let () =
   Callback.register "work" work;
   ignore (Thread.create (fun () -> ()) ());
-  customs := List.init 100 (fun _ -> custom ());
+  customs := List.init 100 (fun i -> custom (i + 1) (if i mod 10 = 0 then 10_000 else 8));
   let some = some_of_many () in
   Gc.full_major ();
   let compacted = compactions () in
   assert (List.length !customs = 100 && finalised () = 0);
-  (* nothing is allocated from here on: only an idle collection finds them *)
+  (* nothing is allocated from here on: only an idle collection finds these, and one
+     more, in the minor heap *)
   customs := [];
+  ignore (Sys.opaque_identity (custom 1_000 8));
+  ignore (Sys.opaque_identity (bigarray ()));
+  let before = resident () in
   let held = hold some 2 in
+  (* of the C library's memory, on whatever thread *)
+  assert (resident () <= before - 60);
   assert (held == some);
-  assert (finalised () = 100);
+  assert (finalised () = 0);
+  (* finds nothing new, but calls what was left to it *)
+  ignore (Gc.major_slice 1);
+  assert (finalised () = 6_050);
   assert (compactions () > compacted || Sys.ocaml_version < "5.2");
   Array.iteri (fun i s -> assert (s = Some (string_of_int (4 * i)))) held;
   calls 300;

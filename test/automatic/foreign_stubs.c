@@ -29,13 +29,15 @@ value foreign_hold(value block, value seconds) {
   CAMLreturn(held == block ? held : Val_unit);
 }
 
-static pthread_t finalised_on;
-static int finalised;
+/* How many were finalised, on other threads too; and the sum of their numbers */
+static int finalised, elsewhere;
+static long sum;
+static pthread_t program;
 
 static void finalise(value block) {
-  (void)block;
-  finalised_on = pthread_self();
+  sum += *(long*)Data_custom_val(block);
   finalised++;
+  if (!pthread_equal(program, pthread_self())) elsewhere++;
 }
 
 static struct custom_operations operations = {
@@ -44,16 +46,19 @@ static struct custom_operations operations = {
   custom_compare_ext_default, custom_fixed_length_default
 };
 
-value foreign_custom(value unit) {
-  (void)unit;
-  return caml_alloc_custom(&operations, 8, 0, 1);
+/* The size is that of a small block, or a large one. */
+value foreign_custom(value number, value size) {
+  value block = caml_alloc_custom(&operations, (uintnat)Long_val(size), 0, 1);
+  program = pthread_self();
+  *(long*)Data_custom_val(block) = Long_val(number);
+  return block;
 }
 
-/* How many were finalised, if it was on another thread; -1 if on this one. */
+/* The sum of the numbers of those that were finalised; -1 if any was on another thread
+   than the program's. */
 value foreign_finalised(value unit) {
   (void)unit;
-  return Val_int(finalised > 0 && pthread_equal(finalised_on, pthread_self())
-                 ? -1 : finalised);
+  return Val_long(elsewhere > 0 ? -1 : sum);
 }
 
 /* Forks in a blocking section, as C libraries do, when it has lasted so many
