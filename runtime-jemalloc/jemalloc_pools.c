@@ -29,12 +29,12 @@ _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 /* A free pool is dirty, muzzy or, if neither, has no pages.  Old is what was so
    when ages were last looked at, due what is to lose its pages now. */
 struct caml_run {
-  _Alignas(CAML_CACHE_LINE) uint16_t shard; /* beside another's run */
+  _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's run */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
   char* start; /* NULL: no run */
   struct caml_run *next, *previous; /* among those with free pools */
 };
-_Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINE, "a line for each run");
+_Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES, "lines for each run");
 
 #define FULL UINT16_MAX
 #define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
