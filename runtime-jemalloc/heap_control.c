@@ -56,8 +56,8 @@ static unsigned arena(void) {
 /* With the thread held: some of them purge, and a child that is forked meanwhile
    would never see the end of that, and begin no other. */
 
-static int mallctl(const char* name, void* old, size_t* old_size, void* new_value,
-                   size_t new_size) {
+static int ctl(const char* name, void* old, size_t* old_size, void* new_value,
+               size_t new_size) {
   int error;
   caml_background_hold(&caml_heap.background);
   error = je_mallctl(name, old, old_size, new_value, new_size);
@@ -65,8 +65,8 @@ static int mallctl(const char* name, void* old, size_t* old_size, void* new_valu
   return error;
 }
 
-static int mallctlbymib(const size_t* mib, size_t mib_length, void* old,
-                        size_t* old_size, void* new_value, size_t new_size) {
+static int ctl_by_mib(const size_t* mib, size_t mib_length, void* old,
+                      size_t* old_size, void* new_value, size_t new_size) {
   int error;
   caml_background_hold(&caml_heap.background);
   error = je_mallctlbymib(mib, mib_length, old, old_size, new_value, new_size);
@@ -84,8 +84,8 @@ const struct caml_heap_control caml_heap_control = {
   .purge = purge,
   .decay = decay,
   .arena = arena,
-  .mallctl = mallctl,
+  .mallctl = ctl,
   .mallctlnametomib = je_mallctlnametomib,
-  .mallctlbymib = mallctlbymib,
+  .mallctlbymib = ctl_by_mib,
   .stats_print = je_malloc_stats_print,
 };
