@@ -162,7 +162,7 @@ static void note_delay(uint64_t delay) {
          && !atomic_compare_exchange_weak(longest, &so_far, delay)) {}
 }
 
-void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
+void caml_heap_lock_domain(void* domain_lock) {
   struct caml_idle* idle = &caml_heap.idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, false);
@@ -177,7 +177,7 @@ void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
   }
 }
 
-void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
+void caml_heap_unlock_domain(void* domain_lock) {
   struct caml_idle* idle = &caml_heap.idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, true);

@@ -30,7 +30,6 @@
 #include "camlatomic.h"
 #include "misc.h"
 #include "mlvalues.h"
-#include "platform.h"
 #include "version.h"
 
 /* Makes the memory of the heap ready.  Called once, before the first domain
@@ -113,9 +112,10 @@ intnat caml_heap_max_overhead(void);
 void caml_heap_set_max_overhead(intnat percent);
 
 /* Takes the lock of the calling thread's domain, at the end of a blocking section,
-   and lets it go, at the beginning of one. */
-void caml_heap_lock_domain(caml_plat_mutex* domain_lock);
-void caml_heap_unlock_domain(caml_plat_mutex* domain_lock);
+   and lets it go, at the beginning of one.  A caml_plat_mutex, whose header includes
+   this one on OCaml 5.5. */
+void caml_heap_lock_domain(void* domain_lock);
+void caml_heap_unlock_domain(void* domain_lock);
 
 /* Makes the calling thread, which has no domain, the one that runs domain [i], if
    all of that domain's own threads are in blocking sections.  It may then do the

@@ -123,11 +123,11 @@ void caml_heap_set_max_overhead(intnat percent) {
   (void)percent;
 }
 
-void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
+void caml_heap_lock_domain(void* domain_lock) {
   caml_plat_lock_blocking(domain_lock);
 }
 
-void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
+void caml_heap_unlock_domain(void* domain_lock) {
   caml_plat_unlock(domain_lock);
 }
 
