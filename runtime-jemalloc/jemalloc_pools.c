@@ -63,6 +63,10 @@ static unsigned first_bit(unsigned bits) {
   return (unsigned)__builtin_ctz(bits);
 }
 
+static size_t size_of(unsigned bits) {
+  return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
+}
+
 /* The run that [p] would lie in, if any lies there */
 static struct caml_run* find_run(struct caml_pools* pools, const void* p) {
   uintptr_t n = (uintptr_t)p / CAML_RUN_SIZE;
@@ -268,13 +272,17 @@ void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
 
 /* Decay.  The lock of the run's shard is held. */
 
-/* By force, or lazily: [n] free pools lose their pages.  What the kernel does not
+/* The first of [bits], which are some, and those in a row with it */
+static pool_bits first_row(unsigned bits) {
+  return (pool_bits)(bits & ~(bits + (1u << first_bit(bits))));
+}
+
+/* By force, or lazily: free pools in a row lose their pages.  What the kernel does not
    take lazily goes by force; what it does not take at all stays dirty. */
 static void purge_row(struct caml_pools* pools, struct caml_run* run,
-                      unsigned first, unsigned n, bool by_force) {
-  pool_bits row = (pool_bits)(((1u << n) - 1) << first);
-  char* p = run->start + first * CAML_POOL_SIZE;
-  size_t size = n * CAML_POOL_SIZE;
+                      pool_bits row, bool by_force) {
+  char* p = run->start + first_bit(row) * CAML_POOL_SIZE;
+  size_t size = size_of(row);
   run->dirty &= ~row;
   run->muzzy &= ~row;
   if (!by_force && caml_extents_purge_lazily(pools->extents, p, size)) {
@@ -289,10 +297,9 @@ static void purge(struct caml_pools* pools, struct caml_run* run,
                   pool_bits bits, bool by_force) {
   assert(!(bits & run->used));
   while (bits != 0) {
-    unsigned first = first_bit(bits);
-    unsigned n = first_bit(~((unsigned)bits >> first)); /* those in a row */
-    purge_row(pools, run, first, n, by_force);
-    bits &= (pool_bits)~(((1u << n) - 1) << first);
+    pool_bits row = first_row(bits);
+    purge_row(pools, run, row, by_force);
+    bits &= ~row;
   }
 }
 
@@ -454,10 +461,6 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
 }
 
 /* What there is */
-
-static size_t size_of(unsigned bits) {
-  return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
-}
 
 static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
                      void* data) {

@@ -33,8 +33,9 @@
 #define CAML_POOL_SHARDS 8
 
 /* Bytes: what threads on different shards write is not in one line of the cache, nor in
-   the one beside it, which processors fetch with it.  Two threads did 1.93 times what
-   one does, with 64 bytes 1.79 (medians; make bench BENCHFLAGS=--only=micro). */
+   the one beside it, which processors fetch with it.  Two threads did 1.89 to 2.00 times
+   what one does, with 64 bytes 1.22 to 1.98: bench/programs/micro.c, seven runs of each
+   by turns. */
 #define CAML_CACHE_LINES 128
 
 /* Runs by their address / CAML_RUN_SIZE: leaves for 32 GiB each, of 48

@@ -25,13 +25,6 @@ let some_of_many () =
 let bigarray () =
   Bigarray.Array1.init Bigarray.char Bigarray.c_layout (64 lsl 20) (fun _ -> 'x')
 
-(* MiB *)
-let resident () =
-  let ic = open_in "/proc/self/statm" in
-  let pages = Scanf.sscanf (input_line ic) "%d %d" (fun _ n -> n) in
-  close_in ic;
-  pages / 256
-
 let () =
   Callback.register "work" work;
   ignore (Thread.create (fun () -> ()) ());
@@ -45,10 +38,10 @@ let () =
   customs := [];
   ignore (Sys.opaque_identity (custom 1_000 8));
   ignore (Sys.opaque_identity (bigarray ()));
-  let before = resident () in
+  let before = Rss.mib () in
   let held = hold some 2 in
   (* of the C library's memory, on whatever thread *)
-  assert (resident () <= before - 40);
+  assert (Rss.mib () <= before - 40);
   assert (held == some);
   assert (finalised () = 0);
   (* finds nothing new, but calls what was left to it *)

@@ -29,15 +29,15 @@ value foreign_hold(value block, value seconds) {
   CAMLreturn(held == block ? held : Val_unit);
 }
 
-/* How many were finalised, on other threads too; and the sum of their numbers */
-static int finalised, elsewhere;
+/* The numbers of those that were finalised, and was it ever on another thread than the
+   program's? */
 static long sum;
+static int elsewhere;
 static pthread_t program;
 
 static void finalise(value block) {
   sum += *(long*)Data_custom_val(block);
-  finalised++;
-  if (!pthread_equal(program, pthread_self())) elsewhere++;
+  if (!pthread_equal(program, pthread_self())) elsewhere = 1;
 }
 
 static struct custom_operations operations = {
@@ -58,7 +58,7 @@ value foreign_custom(value number, value size) {
    than the program's. */
 value foreign_finalised(value unit) {
   (void)unit;
-  return Val_long(elsewhere > 0 ? -1 : sum);
+  return Val_long(elsewhere ? -1 : sum);
 }
 
 /* Forks in a blocking section, as C libraries do, when it has lasted so many

@@ -3,11 +3,7 @@
 
 let mib = 1 lsl 20
 
-let rss () =
-  let ic = open_in "/proc/self/statm" in
-  let line = input_line ic in
-  close_in ic;
-  int_of_string (List.nth (String.split_on_char ' ' line) 1) * 4096 / mib
+let rss = Rss.mib
 
 let has_compaction = Sys.ocaml_release.minor > 1
 
