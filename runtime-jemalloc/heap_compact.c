@@ -10,12 +10,11 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Gc.compact, whose third major cycle marks nothing.
+/* Gc.compact, without its third major cycle.
 
    OCaml does three: the rest of the one under way, one that finds all that is
-   garbage, and one that sweeps it, which marks the whole heap again.  But what the
-   second has not found to be garbage is alive, and all that is allocated from then on
-   is new: the third takes both for marked. */
+   garbage, and one that sweeps it, marks the whole heap again, and ends with the
+   compaction.  Here the second ends with it, and it sweeps; see heap_evacuate.h. */
 
 #define CAML_INTERNALS
 
@@ -27,53 +26,68 @@
 #include "caml/shared_heap.h"
 #include "heap_jemalloc.h"
 
-/* Among the arguments of caml_finish_major_cycle: the next ends with a compaction. */
-#define BEFORE_THE_LAST (-2)
+/* Arguments of caml_finish_major_cycle.  1 is a compaction of pools that have been
+   swept in the cycle. */
+#define WITHOUT (-1)
+#define UNLESS_FINALISERS_WAIT (-2)
+#define SWEEPING 2
 
-/* Alone: between two cycles of one domain's Gc.compact no other can begin one, which
-   would need what the next cycle does not do.  From 5.5 on a cycle allocates blocks
-   that are not marked before it begins to mark, and would not find what is reached
-   from blocks taken for marked alone. */
-bool caml_compact_takes_for_marked(int asked, bool adopted) {
-  return OCAML_VERSION < 50500 && asked == BEFORE_THE_LAST && adopted
-    && caml_heap_is_whole() && caml_domain_alone();
+/* What a finaliser is about to get is alive until it is done: the third cycle finds
+   what it leaves, as OCaml's does. */
+static enum caml_heap_sweep what_to_sweep(int asked) {
+  switch (asked) {
+    case 1: return CAML_SWEEP_AVAILABLE;
+    case SWEEPING: return CAML_SWEEP_ALL;
+    case UNLESS_FINALISERS_WAIT:
+      return caml_domain_finalisers_wait() ? CAML_SWEEP_NOTHING : CAML_SWEEP_ALL;
+    default: return CAML_SWEEP_NOTHING;
+  }
+}
+
+void caml_compact_decide(int asked) {
+  enum caml_heap_sweep sweep = what_to_sweep(asked);
+  if (sweep == CAML_SWEEP_NOTHING && caml_heap.overhead.compacting)
+    sweep = CAML_SWEEP_AVAILABLE;
+  if (!caml_heap_is_whole()) sweep = CAML_SWEEP_NOTHING;
+  if (asked == UNLESS_FINALISERS_WAIT)
+    atomic_store(&caml_heap.third_cycle, sweep == CAML_SWEEP_NOTHING);
+  caml_heap.sweep = sweep;
+}
+
+enum caml_heap_sweep caml_heap_compaction_sweeps(void) {
+  return caml_heap.sweep;
+}
+
+bool caml_heap_prepare_compaction(int asked) {
+  (void)asked;
+  return caml_heap.sweep != CAML_SWEEP_NOTHING;
 }
 
 #if OCAML_VERSION >= 50200 /* 5.1 does not compact */
+
+/* The cycle that is saved counts as done, marking and sweeping, so that the next begins
+   when OCaml's would.  Since 5.4 OCaml itself counts nothing of Gc.compact. */
+static void keep_pace(void) {
+#if OCAML_VERSION < 50400
+  struct heap_stats s;
+  caml_collect_heap_stats_sample(Caml_state->shared_heap, &s);
+  Caml_state->major_work_done_between_slices +=
+    s.pool_live_words + s.pool_words + 2 * s.large_words;
+#endif
+}
 
 /* A pool that is free now will have free ones beside it in the end, to be purged with
    them; and a thread that purges slows down the one that works, since each purge
    interrupts it. */
 void caml_heap_compaction_cycle(int i) {
-  static const int asked[] = { -1, BEFORE_THE_LAST, 1 };
+  static const int asked[] = { WITHOUT, UNLESS_FINALISERS_WAIT, SWEEPING };
+  if (i == 2 && !atomic_load(&caml_heap.third_cycle)) {
+    keep_pace();
+    return;
+  }
   caml_arena_hold_decay(&caml_heap.arena);
   caml_finish_major_cycle(asked[i]);
   caml_arena_release_decay(&caml_heap.arena);
-}
-
-/* The marking that is saved counts as done, so that the next cycle begins when OCaml's
-   would. */
-static void keep_pace(void) {
-#if OCAML_VERSION < 50500
-  struct heap_stats s;
-  caml_collect_heap_stats_sample(Caml_state->shared_heap, &s);
-  Caml_state->major_work_done_between_slices +=
-    s.pool_live_words + s.large_words;
-#endif
-}
-
-/* At the beginning of a cycle, the garbage of the last not yet swept */
-static void take_for_marked(void) {
-  struct global_heap_state* state = &caml_global_heap_state;
-  status alive = state->UNMARKED;
-  state->UNMARKED = state->MARKED;
-  state->MARKED = alive;
-  keep_pace();
-}
-
-bool caml_heap_prepare_compaction(int asked) {
-  if (caml_heap.taken_for_marked) take_for_marked();
-  return (asked > 0 || caml_heap.overhead.compacting) && caml_heap_is_whole();
 }
 
 #endif

@@ -310,7 +310,6 @@ static bool too_early(struct caml_idle* idle, const struct round* r,
 static bool worth_compacting(const struct round* r) {
   size_t free = r->used > r->live ? Bsize_wsize(r->used - r->live) : 0;
   return OCAML_VERSION >= 50200
-    && caml_heap_in_use() < CAML_MOST_COMPACTED
     && free >= COMPACT_BYTES && free >= caml_heap_in_use() / COMPACT_PART;
 }
 

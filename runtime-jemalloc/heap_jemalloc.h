@@ -36,7 +36,8 @@ struct caml_heap {
   struct caml_idle idle;
   struct caml_overhead overhead;
   unsigned broken_cycles; /* until all of the heap is known; see caml_heap_is_whole */
-  bool taken_for_marked; /* by the cycle that begins: all blocks; see heap_compact.c */
+  enum caml_heap_sweep sweep; /* in the compaction that the cycle ends with */
+  _Atomic bool third_cycle; /* The second of Gc.compact has not compacted. */
   struct caml_dead_block* _Atomic dead_blocks; /* see heap_finalise.c */
   struct caml_heap_automatic automatic;
   pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
@@ -72,9 +73,8 @@ static inline bool caml_heap_is_whole(void) {
   return caml_heap.broken_cycles == 0;
 }
 
-/* Does the next cycle mark nothing, since it takes all blocks for marked?  With the
-   arguments of caml_heap_cycle_ended, and called by it. */
-bool caml_compact_takes_for_marked(int asked, bool adopted);
+/* Decides how the cycle ends.  Called by caml_heap_cycle_ended, with its argument. */
+void caml_compact_decide(int asked);
 
 /* Finalises the custom blocks for which [caml_heap_finalise] has left that to the
    program's own threads, unless it is called by another.  Where no lock is held that

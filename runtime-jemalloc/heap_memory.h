@@ -84,19 +84,26 @@ void caml_heap_compacted(void);
    compaction, asks this first. */
 bool caml_heap_compactable(void);
 
-/* Cycle [i] of the three of [Gc.compact], the last of which ends with a compaction.
-   Since OCaml 5.2; called with the domain lock, outside stop-the-world sections. */
+/* Cycle [i] of the three of [Gc.compact], the last of which ends with a compaction;
+   or the second does, and the third is none.  Since OCaml 5.2; called with the domain
+   lock, outside stop-the-world sections. */
 void caml_heap_compaction_cycle(int i);
 
 /* A major cycle has ended: is a compaction due since too much of the heap is unused?
-   [asked]: 1 for a cycle that ends with one anyway, negative for one before it,
-   which is to end without.  [adopted]: what domains that have ended left to others has been
+   [asked]: positive for a cycle that ends with one anyway, negative for one of
+   [caml_heap_compaction_cycle] that may end without.  [adopted]: what domains that have ended left to others has been
    taken up; a compaction knows nothing else.  Called by one domain, inside the
    stop-the-world section and after the sweep; before a barrier, after which each
    domain, its heap cycled, calls [caml_heap_prepare_compaction]: false if there is
    to be none. */
 void caml_heap_cycle_ended(int asked, bool adopted);
 bool caml_heap_prepare_compaction(int asked);
+
+/* What the compaction sweeps as it evacuates pools: nothing, as OCaml's, which leaves
+   the garbage where it keeps a pool; the pools that had free blocks when the cycle ended;
+   or all pools.  By any domain inside it; for [CAML_SWEEP_NOTHING] there may be one. */
+enum caml_heap_sweep { CAML_SWEEP_NOTHING, CAML_SWEEP_AVAILABLE, CAML_SWEEP_ALL };
+enum caml_heap_sweep caml_heap_compaction_sweeps(void);
 
 /* A slice begins, [howmuch] of which was asked for.  Calls finalisers that were
    postponed; returns the part of a cycle's work that it is to do at least: 0 to 1. */
@@ -142,6 +149,10 @@ struct caml_marks {
   uintnat domains; /* another number if they are others */
 };
 struct caml_marks caml_domain_marks(void);
+
+/* Has a domain that takes part in the stop-the-world section finalisers to call?  From
+   inside the section, by one of them while the others wait. */
+bool caml_domain_finalisers_wait(void);
 
 /* The runtime shuts down: with no other than the caller's domain lock, which is
    free meanwhile. */

@@ -100,6 +100,10 @@ bool caml_heap_prepare_compaction(int asked) {
   return asked > 0;
 }
 
+enum caml_heap_sweep caml_heap_compaction_sweeps(void) {
+  return CAML_SWEEP_NOTHING;
+}
+
 #if OCAML_VERSION >= 50200
 void caml_heap_compaction_cycle(int i) {
   caml_finish_major_cycle(i == 2);

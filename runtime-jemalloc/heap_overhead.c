@@ -126,7 +126,8 @@ static size_t will_not_be_counted(struct caml_overhead* o, const struct measured
   return last < before ? last : before;
 }
 
-/* A cycle of [others] may have marked nothing; see heap_compact.c. */
+/* In a cycle of [others] what survives is not measured: a part of the heap may be
+   unknown, and what is dropped is found at once. */
 static struct measured measure(struct caml_overhead* o, bool others) {
   struct measured m;
   struct gc_stats s;
@@ -208,8 +209,8 @@ static void decide(struct caml_overhead* o, const struct measured* m, intnat per
     wait_longer(o, m->in_use > o->suspicious - o->suspicious / LITTLE_PART);
 }
 
-static bool may_compact(const struct caml_overhead* o, const struct measured* m) {
-  return m->in_use < CAML_MOST_COMPACTED && caml_heap_now() >= o->not_before;
+static bool may_compact(const struct caml_overhead* o) {
+  return caml_heap_now() >= o->not_before;
 }
 
 /* Has too much seemed to be unused for long, since the beginning of the first cycle in
@@ -231,7 +232,7 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   } else if (o->cycles > 0) {
     if (suspect && !certain && o->cycles < MOST_CYCLES) hurry(o);
     else decide(o, &m, percent);
-  } else if ((certain || for_long) && may_compact(o, &m)) {
+  } else if ((certain || for_long) && may_compact(o)) {
     o->suspected = caml_heap_now();
     o->suspicious = m.in_use;
     if (certain) decide(o, &m, percent);
@@ -253,16 +254,15 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   note_who_takes_part();
   others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
     || !adopted || !caml_heap_is_whole();
-  caml_heap.taken_for_marked = caml_compact_takes_for_marked(asked, adopted);
   o->compacting = false;
   if (percent > 0 && percent < NEVER) {
     consider(o, percent, others);
   } else {
     stop_hurrying(o);
     o->suspected = caml_heap_now();
-    o->compacting =
-      percent == 0 && !others && caml_heap_in_use() < CAML_MOST_COMPACTED;
+    o->compacting = percent == 0 && !others;
   }
+  caml_compact_decide(asked);
   o->before = caml_heap_in_use();
   o->began = caml_heap_now();
 }

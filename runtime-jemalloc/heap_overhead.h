@@ -20,15 +20,6 @@
 #include <stddef.h>
 #include <stdint.h>
 #include "caml/heap_memory.h"
-#include "caml/version.h"
-
-/* A heap from this size on is not compacted unasked: before 5.5 a compaction counts
-   the blocks of a size class in an int. */
-#if OCAML_VERSION < 50500
-#define CAML_MOST_COMPACTED ((size_t)32 << 30)
-#else
-#define CAML_MOST_COMPACTED SIZE_MAX
-#endif
 
 struct caml_overhead {
   uint64_t allocated[2]; /* bytes, since the program began, at the ends of cycles: the

@@ -60,6 +60,13 @@ struct caml_marks caml_domain_marks(void)
   return marks;
 }
 
+bool caml_domain_finalisers_wait(void)
+{
+  for (int i = 0; i < stw_request.num_domains; i++)
+    if (stw_request.participating[i]->final_info->todo_head != NULL) return true;
+  return false;
+}
+
 void caml_domain_stand_down(void)
 {
   dom_internal* d = domain_self;
