@@ -6,6 +6,9 @@ from collections import namedtuple
 
 SEED = "42"
 
+# More memory than any of them takes, at full and at quick size
+MIB, QUICK_MIB = 6144, 1024
+
 # [arguments] and [quick] come after the seed.  [ocaml4]: OCaml 4 can compile it.
 Program = namedtuple("Program", "label source arguments quick ocaml4")
 

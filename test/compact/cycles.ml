@@ -1,4 +1,4 @@
-(* Prints how many major cycles Gc.compact ends, and how often it marks a live block;
+(* Prints how many major cycles Gc.compact counts, and how often it marks a live block;
    and once more when there is a finaliser to call meanwhile. *)
 
 external marked : unit -> int = "compact_marked"
