@@ -36,13 +36,21 @@
 #define SWEEPING 2
 
 /* What a finaliser is about to get is alive until it is done: the third cycle finds
-   what it leaves, as OCaml's does. */
+   what it leaves, as OCaml's does.  Before 5.5 what waits at the end of a cycle is alive
+   in the next, whose roots are marked then. */
+static bool finalisers_wait(void) {
+  bool before = caml_heap.finalisers_waited && OCAML_VERSION < 50500;
+  caml_heap.finalisers_waited = caml_domain_finalisers_wait();
+  return before || caml_heap.finalisers_waited;
+}
+
 static enum caml_heap_sweep what_to_sweep(int asked) {
+  bool wait = finalisers_wait();
   switch (asked) {
     case 1: return CAML_SWEEP_AVAILABLE;
     case SWEEPING: return CAML_SWEEP_ALL;
     case UNLESS_FINALISERS_WAIT:
-      return caml_domain_finalisers_wait() ? CAML_SWEEP_NOTHING : CAML_SWEEP_ALL;
+      return wait ? CAML_SWEEP_NOTHING : CAML_SWEEP_ALL;
     default: return CAML_SWEEP_NOTHING;
   }
 }
@@ -52,9 +60,9 @@ void caml_compact_decide(int asked) {
   if (sweep == CAML_SWEEP_NOTHING && caml_heap.overhead.compacting)
     sweep = CAML_SWEEP_AVAILABLE;
   if (!caml_heap_is_whole()) sweep = CAML_SWEEP_NOTHING;
-  if (asked == UNLESS_FINALISERS_WAIT) {
-    atomic_store(&caml_heap.third_cycle, sweep == CAML_SWEEP_NOTHING);
-    if (sweep != CAML_SWEEP_NOTHING) caml_major_cycles_completed++;
+  if (asked == UNLESS_FINALISERS_WAIT && sweep == CAML_SWEEP_ALL) {
+    atomic_store(&caml_heap.third_cycle, false);
+    caml_major_cycles_completed++;
   }
   caml_heap.sweep = sweep;
 }
@@ -84,7 +92,9 @@ static void do_without_cycle(void) {
 #endif
 }
 
-/* A pool that is free now will have free ones beside it in the end, to be purged with
+/* The second cycle may end in a section that another domain has asked for, without a
+   compaction: then there is a third.
+   A pool that is free now will have free ones beside it in the end, to be purged with
    them; and a thread that purges slows down the one that works, since each purge
    interrupts it. */
 void caml_heap_compaction_cycle(int i) {
@@ -93,9 +103,11 @@ void caml_heap_compaction_cycle(int i) {
     do_without_cycle();
     return;
   }
+  if (i == 1) atomic_store(&caml_heap.third_cycle, true);
   caml_arena_hold_decay(&caml_heap.arena);
   caml_finish_major_cycle(asked[i]);
   caml_arena_release_decay(&caml_heap.arena);
+  caml_heap_finalise_postponed();
 }
 
 #endif

@@ -13,8 +13,9 @@
 /* Finalisers of custom blocks are C functions of any library.  Where only one domain
    runs, OCaml calls them on the threads that run it, and nowhere in their blocking
    sections: a library may be bound to its thread, or hold a lock in the section that
-   its finaliser takes.  So what the runtime's own thread finds to be dead is copied,
-   and finalised in the next slice that is not that thread's. */
+   its finaliser takes.  Nor may they look at the heap while a compaction moves it.  So
+   what the runtime's own thread finds to be dead, or a compaction, is copied, and
+   finalised at the end of Gc.compact or in the next slice that is not that thread's. */
 
 #define CAML_INTERNALS
 
@@ -32,6 +33,10 @@ struct caml_dead_block {
   header_t header;
   char data[];
 };
+
+static bool compacting(void) {
+  return caml_heap.sweep != CAML_SWEEP_NOTHING;
+}
 
 /* Does the runtime's own thread work in the place of the domain? */
 static bool in_place_of_domain(void) {
@@ -54,9 +59,8 @@ static bool postpone(void (*finaliser)(value), value block) {
 /* The runtime's own bigarrays are but freed, on whatever thread: their memory, which
    may be large, does not wait for the program to run again. */
 void caml_heap_finalise(void (*finaliser)(value), value block) {
-  if (finaliser == caml_ba_finalize || !in_place_of_domain()
-      || !postpone(finaliser, block))
-    finaliser(block);
+  bool later = finaliser != caml_ba_finalize && (in_place_of_domain() || compacting());
+  if (!later || !postpone(finaliser, block)) finaliser(block);
 }
 
 void caml_heap_finalise_postponed(void) {

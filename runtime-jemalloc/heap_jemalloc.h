@@ -36,7 +36,8 @@ struct caml_heap {
   struct caml_idle idle;
   struct caml_overhead overhead;
   unsigned broken_cycles; /* until all of the heap is known; see caml_heap_is_whole */
-  enum caml_heap_sweep sweep; /* in the compaction that the cycle ends with */
+  enum caml_heap_sweep sweep; /* in the compaction under way */
+  bool finalisers_waited; /* at the end of the last cycle */
   _Atomic bool third_cycle; /* The second of Gc.compact has not compacted. */
   struct caml_dead_block* _Atomic dead_blocks; /* see heap_finalise.c */
   struct caml_heap_automatic automatic;
@@ -73,7 +74,7 @@ static inline bool caml_heap_is_whole(void) {
   return caml_heap.broken_cycles == 0;
 }
 
-/* Decides how the cycle ends.  Called by caml_heap_cycle_ended, with its argument. */
+/* Decides how the cycle ends, until caml_heap_compacted.  Called by caml_heap_cycle_ended, with its argument. */
 void caml_compact_decide(int asked);
 
 /* Finalises the custom blocks for which [caml_heap_finalise] has left that to the

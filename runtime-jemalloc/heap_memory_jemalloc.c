@@ -186,6 +186,7 @@ void caml_heap_compacted(void) {
   bool left_to_decay = caml_heap.overhead.compacting
     || atomic_load(&caml_heap.idle.compacting); /* which gives back itself */
   caml_overhead_compacted(&caml_heap.overhead);
+  caml_heap.sweep = CAML_SWEEP_NOTHING;
   if (!left_to_decay) caml_heap_give_back(knob(CAML_KNOB_compact_purge));
 }
 

@@ -1,5 +1,6 @@
 (* Prints how many major cycles Gc.compact counts, and how often it marks a live block;
-   and once more when there is a finaliser to call meanwhile. *)
+   and twice more when there is a finaliser to call meanwhile, in the second and in the
+   first of them.  What it has had is gone then. *)
 
 external marked : unit -> int = "compact_marked"
 
@@ -16,4 +17,11 @@ let () =
   compact kept;
   Gc.finalise ignore (ref 0);
   Gc.minor ();
-  compact kept
+  compact kept;
+  let weak = Weak.create 1 in
+  let dead = ref 0 in
+  Gc.finalise ignore dead;
+  Weak.set weak 0 (Some dead);
+  Gc.major ();
+  compact kept;
+  assert (not (Weak.check weak 0))
