@@ -43,19 +43,6 @@ static mlsize_t free_from(header_t hd)
 #endif
 }
 
-/* Of a pool that has been swept */
-static mlsize_t count_free(pool* p, sizeclass sz)
-{
-  mlsize_t count = 0, wh = wsize_sizeclass[sz], run;
-  header_t* end = POOL_END(p);
-  for (header_t* hp = POOL_FIRST_BLOCK(p, sz); hp + wh <= end;
-       hp += wh * (run > 0 ? run : 1)) {
-    run = free_from(Hd_hp(hp));
-    count += run;
-  }
-  return count;
-}
-
 /* Without branches on what cannot be predicted */
 static mlsize_t count_alive(pool* p, sizeclass sz)
 {
@@ -83,7 +70,7 @@ static mlsize_t sweep_pool(struct caml_heap_state* heap, pool* p, sizeclass sz)
   pool* list = NULL;
   push_pool(&list, p);
   pool_sweep(heap, &list, sz, 1);
-  return heap->avail_pools[sz] == p ? count_free(p, sz) : 0;
+  return heap->avail_pools[sz] == p ? count_all(p, sz) - count_alive(p, sz) : 0;
 }
 
 /* To [avail_pools], which have room for it.  A block that has moved is MARKED, which no

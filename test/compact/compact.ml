@@ -66,7 +66,8 @@ let round r ~alone =
   if Random.State.bool r then ignore (Gc.major_slice (Random.State.int r 10_000));
   Gc.compact ();
   check blocks weak ephemerons;
-  if finalisers && !dead <> dropped then failwith (Printf.sprintf "%d of %d finalised" !dead dropped);
+  if finalisers && !dead <> dropped then
+    failwith (Printf.sprintf "%d of %d finalised" !dead dropped);
   let customs = finalised () - before in
   if alone && customs < dropped then
     failwith (Printf.sprintf "%d of %d custom blocks finalised" customs dropped);
