@@ -34,7 +34,7 @@
 #define MIB (1024. * 1024.)
 
 struct options {
-  char parameters[4096]; /* what goes before OCAMLRUNPARAM's own: ",Xa=b" */
+  char parameters[4096]; /* what goes behind OCAMLRUNPARAM's own: ",Xa=b" */
   double interval;       /* seconds */
   const char* plot;
   const char* samples;

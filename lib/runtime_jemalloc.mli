@@ -44,7 +44,10 @@ type statistics = {
       (** active, dirty, muzzy and metadata: at most what is resident, since a
           page that was never written is not, and a muzzy one may be gone *)
   address_space : int;  (** mapped by the hooks and not unmapped *)
-  dirty_extents : int;  (** runs of dirty pages *)
+  dirty_extents : int;
+      (** jemalloc's, of dirty pages. Free pools beside pools in use count in
+          [dirty], [muzzy] and [retained], but not in the extents; nor in the
+          purges: theirs are in [decommit] and [purge_lazy] *)
   muzzy_extents : int;
   retained_extents : int;
   dirty_purges : int;  (** sweeps over the dirty pages *)
@@ -144,7 +147,7 @@ module Knob : sig
   val max_overhead : int t
   (** How much memory the heap may have beyond its blocks, in percent of them,
       before a major cycle ends with a compaction; 0: each does, 1000000: none.
-      [Gc.control.max_overhead] is the same. *)
+      [Gc.control.max_overhead] is the same. Without effect on OCaml 5.1. *)
 
   val get : 'a t -> 'a
   (** The value in force. *)
@@ -226,8 +229,8 @@ module Mallctl : sig
       @raise Error *)
 
   val set : 'a ty -> string -> 'a -> unit
-  (** Of the heap's own arena neither [reset] nor [destroy] is allowed, nor are
-      its extent hooks. The decay of that arena is {!Knob}'s.
+  (** Of no arena are [reset], [destroy] and the extent hooks allowed. The decay
+      of the heap's own is {!Knob}'s.
       @raise Error *)
 
   val refresh : unit -> unit
@@ -259,7 +262,7 @@ end
 
 val stats_print : ?options:string -> unit -> string
 (** What malloc_stats_print of jemalloc(3) prints; [options] are its own: ["J"]
-    is JSON, and each of [gmdabxeh] leaves something out. A few milliseconds. *)
+    is JSON, and each of [gmdablxeh] leaves something out. A few milliseconds. *)
 
 val output_stats : ?options:string -> out_channel -> unit
 (** The same to a channel. *)
