@@ -41,7 +41,7 @@ struct caml_heap {
   _Atomic bool third_cycle; /* The second of Gc.compact has not compacted. */
   struct caml_dead_block* _Atomic dead_blocks; /* see heap_finalise.c */
   struct caml_heap_automatic automatic;
-  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others */
+  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others but idle's */
   _Atomic bool ready; /* there is an arena */
 };
 

@@ -76,7 +76,8 @@ void caml_heap_make_room(mlsize_t wosize);
 bool caml_heap_over_limit(void);
 
 /* A compaction has ended: the memory of the pools and large blocks that were
-   put back goes to the OS before this returns.  Called by one domain, since
+   put back goes to the OS before this returns, unless Xcompact_purge or a
+   compaction that nobody asked for leaves it to later.  Called by one domain, since
    5.2 inside the stop-the-world section. */
 void caml_heap_compacted(void);
 

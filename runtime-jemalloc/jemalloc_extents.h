@@ -72,7 +72,7 @@ struct caml_extent_count {
 #define CAML_MAPPED_BLOCK ((size_t)64 << 20)
 
 /* How many mappings are noted down: of blocks, then those for jemalloc, whose
-   steps double, so that some 160 reach any address space. */
+   steps double with every fourth, so that some 160 reach any address space. */
 #define CAML_MAPPED_BLOCKS 128
 #define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
