@@ -20,13 +20,14 @@ class Context:
     source: str      # directory of the project
     rounds: int
     quick: bool
+    warming: bool = False
 
     def compiled(self, name):
         return runtimes.Compiled(os.path.join(self.programs, name + ".ml"),
                                  os.path.join(self.work, name))
 
     def arguments(self, p):
-        return [SEED] + (p.quick if self.quick else p.arguments)
+        return [SEED] + (p.quick if self.quick or self.warming else p.arguments)
 
     def named(self, *names):
         return [r for r in self.runtimes if r.name in names]
@@ -41,11 +42,12 @@ def say(text):
 
 
 def interleaved(context, label, candidates, run):
-    """Rounds of all candidates, one after the other, after one that is not counted;
-    run(runtime, round) measures."""
+    """Rounds of all candidates, one after the other, after one of quick size that is
+    not counted; run(runtime, round) measures."""
     rows = []
     say(label)
     for number in range(-1, context.rounds):
+        context.warming = number < 0
         for r in candidates:
             row = run(r, number)
             if number >= 0:
@@ -116,23 +118,21 @@ def compiled_program(context, p, bytecode=False):
 
 def workers(context):
     rows = []
-    sizes = programs.WORKERS_QUICK if context.quick else programs.WORKERS
     compiled = context.compiled("workers")
     candidates = context.runtimes
     for wait in programs.WAITS:
         for call in programs.CALLS:
-            label = f"{call}, {'a second of waiting' if wait != '0' else 'back to back'}"
-            arguments = [SEED, *sizes, call, wait]
+            p = programs.workers(call, wait)
 
             def run(r, number):
                 row = measure.sampled(
-                    context.tool, [compiled.executable(r)] + arguments,
+                    context.tool, [compiled.executable(r)] + context.arguments(p),
                     r.environment())
                 if number != 0:
                     row.pop("samples")
                 return row
 
-            found = interleaved(context, label, candidates, run)
+            found = interleaved(context, p.label, candidates, run)
             check_outputs(found)
             rows += found
     return rows

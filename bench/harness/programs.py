@@ -47,11 +47,15 @@ DOMAINS = [
     program("spawn and join", "spawn", "1000", "100", ocaml4=False),
 ]
 
-# WORKERS TASKS MIB, before CALL and WAIT
-WORKERS = ("2", "4", "200")
-WORKERS_QUICK = ("2", "2", "100")
 CALLS = ("none", "full_major", "compact")
 WAITS = ("1", "0")
+
+
+def workers(call, wait):
+    return program(
+        f"{call}, {'a second of waiting' if wait != '0' else 'back to back'}",
+        "workers", f"2 4 200 {call} {wait}", f"2 2 100 {call} {wait}")
+
 
 PHASES = program("phases", "phases", "1024 15", "256 5")
 PHASES_STAY = program("phases, survivors stay", "phases", "1024 15 stay",
