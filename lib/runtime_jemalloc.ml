@@ -31,6 +31,7 @@ type statistics = {
   muzzy_purges : int;
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  decay_stretch : int;
   idle_collections : int;
   idle_given_up : int;
   idle_compactions : int;
@@ -178,7 +179,7 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 29 + 4 * n in
+    let i = 30 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
   { pools = s.(0); large_blocks = s.(1); allocated = s.(2); active = s.(3);
@@ -187,10 +188,11 @@ let statistics () =
     dirty_extents = s.(11); muzzy_extents = s.(12); retained_extents = s.(13);
     dirty_purges = s.(14); dirty_purge_calls = s.(15); dirty_purged = s.(16);
     muzzy_purges = s.(17); muzzy_purge_calls = s.(18); muzzy_purged = s.(19);
-    idle_collections = s.(20); idle_given_up = s.(21);
-    idle_compactions = s.(22); idle_returned = s.(23); idle_time = s.(24);
-    longest_delay = s.(25); overhead_compactions = s.(26);
-    overhead_freed = s.(27); overhead_time = s.(28);
+    decay_stretch = s.(20);
+    idle_collections = s.(21); idle_given_up = s.(22);
+    idle_compactions = s.(23); idle_returned = s.(24); idle_time = s.(25);
+    longest_delay = s.(26); overhead_compactions = s.(27);
+    overhead_freed = s.(28); overhead_time = s.(29);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     heap_limit = Knob.(get heap_limit);

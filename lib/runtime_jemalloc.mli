@@ -56,6 +56,9 @@ type statistics = {
   muzzy_purges : int;  (** the same over the muzzy pages *)
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  decay_stretch : int;
+      (** how many times longer than asked for free pages stay, since purging in vain took
+          more than 2% of the time; 1: just as long *)
   idle_collections : int;  (** collections of an idle program *)
   idle_given_up : int;  (** others, which it came back in *)
   idle_compactions : int;  (** collections that ended with a compaction *)

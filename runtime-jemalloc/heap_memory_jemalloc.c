@@ -171,8 +171,7 @@ bool caml_heap_give_back(enum caml_compact_purge how) {
       done = caml_arena_decay(&caml_heap.arena);
       break;
     case CAML_COMPACT_PURGE_LAZY:
-      done = caml_arena_purge_lazily(&caml_heap.arena,
-                                     knob(CAML_KNOB_dirty_decay_ms));
+      done = caml_arena_purge_lazily(&caml_heap.arena);
       break;
     case CAML_COMPACT_PURGE_FORCED:
       done = caml_arena_purge(&caml_heap.arena);

@@ -251,6 +251,7 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
   bool others;
+  caml_background_pace(&caml_heap.background);
   note_who_takes_part();
   others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
     || !adopted || !caml_heap_is_whole();

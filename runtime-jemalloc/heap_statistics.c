@@ -155,6 +155,7 @@ bool caml_heap_statistics_read(struct caml_arena* arena,
     read_jemalloc(&r, s);
     read_free_pools(&arena->pools, s);
     read_hooks(&arena->extents, s);
+    s->decay_stretch = atomic_load(&arena->pace.stretch);
     CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)
     if (epoch(&r, false) == moment) break;
   }

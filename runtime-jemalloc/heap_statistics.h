@@ -53,6 +53,7 @@ struct caml_heap_in_use {
   STAT(muzzy_purges, "", "sweeps over the muzzy pages")                       \
   STAT(muzzy_purge_calls, "", "extents that they purged")                     \
   STAT(muzzy_purged, "B", "that they purged")                                 \
+  STAT(decay_stretch, "", "times as long as asked for, free pages stay")      \
   CAML_HEAP_AUTOMATIC(STAT)
 
 /* What nobody asked for */

@@ -10,6 +10,8 @@
 /*                                                                        */
 /**************************************************************************/
 
+#define _GNU_SOURCE /* clock_gettime */
+
 #ifndef DEBUG
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
@@ -20,6 +22,7 @@
 #include <unistd.h>
 #include "jemalloc.h"
 #include "jemalloc_arena.h"
+#include "jemalloc_thread.h"
 
 /* Bytes: of a gigabyte, what others hardly miss */
 #define MOST_ROOM ((size_t)32 << 20)
@@ -34,16 +37,27 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
   return je_mallctl(path, NULL, NULL, new_value, new_size);
 }
 
-bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
+/* Those in force: by what was asked for, and by the pace */
+static bool set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) != 0) return false;
   caml_pools_set_dirty_decay(&arena->pools, ms);
   return true;
 }
 
-bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
+static bool set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "muzzy_decay_ms", &ms, sizeof(ms)) != 0) return false;
   caml_pools_set_muzzy_decay(&arena->pools, ms);
   return true;
+}
+
+bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
+  arena->dirty_ms = ms;
+  return set_dirty_decay(arena, caml_pace_decay(&arena->pace, ms));
+}
+
+bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
+  arena->muzzy_ms = ms;
+  return set_muzzy_decay(arena, caml_pace_decay(&arena->pace, ms));
 }
 
 /* jemalloc's page if large sizes are rounded up to no more than that, as from
@@ -64,6 +78,9 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
+  caml_pace_init(&arena->pace, caml_heap_now());
+  arena->dirty_ms = arena->muzzy_ms = -1;
+  arena->asked = 0;
   arena->page = page_if_exact();
   arena->has_runs = (size_t)sysconf(_SC_PAGESIZE) <= CAML_POOL_SIZE;
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
@@ -149,14 +166,39 @@ void caml_arena_put_pool(struct caml_arena* arena, void* pool) {
     je_sdallocx(pool, CAML_POOL_SIZE, arena->flags);
 }
 
-bool caml_arena_purge(struct caml_arena* arena) {
-  caml_pools_purge(&arena->pools);
-  return arena_ctl(arena, "purge", NULL, 0) == 0;
+/* ns that purging has taken in all */
+static size_t purging(const struct caml_arena* arena) {
+  return atomic_load(&arena->extents.purge_lazy.nanoseconds)
+    + atomic_load(&arena->extents.decommit.nanoseconds);
 }
 
-bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms) {
-  bool purged = caml_arena_set_dirty_decay(arena, 0);
-  return caml_arena_set_dirty_decay(arena, ms) && purged;
+bool caml_arena_purge(struct caml_arena* arena) {
+  size_t before = purging(arena);
+  bool done;
+  caml_pools_purge(&arena->pools);
+  done = arena_ctl(arena, "purge", NULL, 0) == 0;
+  atomic_fetch_add(&arena->asked, purging(arena) - before);
+  return done;
+}
+
+bool caml_arena_purge_lazily(struct caml_arena* arena) {
+  size_t before = purging(arena);
+  bool done = set_dirty_decay(arena, 0);
+  done = caml_arena_set_dirty_decay(arena, arena->dirty_ms) && done;
+  atomic_fetch_add(&arena->asked, purging(arena) - before);
+  return done;
+}
+
+void caml_arena_pace(struct caml_arena* arena) {
+  ssize_t most = arena->dirty_ms > arena->muzzy_ms ? arena->dirty_ms : arena->muzzy_ms;
+  struct caml_pace_counts counts = {
+    .purging = purging(arena) - atomic_load(&arena->asked),
+    .purged = atomic_load(&arena->extents.decommit.bytes),
+    .taken = atomic_load(&arena->extents.commit.bytes)
+  };
+  if (!caml_pace_look(&arena->pace, caml_heap_now(), &counts, most)) return;
+  caml_arena_set_dirty_decay(arena, arena->dirty_ms);
+  caml_arena_set_muzzy_decay(arena, arena->muzzy_ms);
 }
 
 /* Unused pages in the state that [name] counts, pdirty or pmuzzy */

@@ -13,8 +13,9 @@
 /* One jemalloc arena with extent hooks of ours.  Independent of the OCaml
    runtime, so that it can be tested alone.
 
-   Sizes are in bytes.  All functions but [caml_arena_create] and
-   [caml_arena_destroy] may be called by several threads at once. */
+   Sizes are in bytes.  All functions but [caml_arena_create], [caml_arena_pace],
+   those that set decay times or purge lazily, and [caml_arena_destroy] may be called
+   by several threads at once. */
 
 #ifndef CAML_JEMALLOC_ARENA_H
 #define CAML_JEMALLOC_ARENA_H
@@ -24,11 +25,15 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "jemalloc_extents.h"
+#include "jemalloc_pace.h"
 #include "jemalloc_pools.h"
 
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   struct caml_pools pools;
+  struct caml_pace pace;
+  ssize_t dirty_ms, muzzy_ms;  /* as asked for */
+  _Atomic size_t asked;        /* ns, of purges that were not the decay's */
   unsigned index;              /* jemalloc's number of the arena */
   size_t page;                 /* 0: large sizes are not rounded to it */
   bool has_runs;               /* pages larger than pools are jemalloc's to share */
@@ -42,7 +47,8 @@ struct caml_arena {
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
 
 /* How long pages stay dirty, then muzzy, in milliseconds; -1: for ever, 0: not
-   at all.  To be called before memory is put back.  False if jemalloc refused. */
+   at all; longer while purging takes too much time, see jemalloc_pace.h.  To be called
+   before memory is put back.  False if jemalloc refused. */
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms);
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
 
@@ -64,8 +70,8 @@ bool caml_arena_purge(struct caml_arena* arena);
 
 /* Makes dirty pages muzzy before it returns: the OS takes them when it needs
    some.  Back at once, as by [caml_arena_purge], if muzzy pages may not stay.
-   [ms] is how long dirty pages stay otherwise.  False if jemalloc refused. */
-bool caml_arena_purge_lazily(struct caml_arena* arena, ssize_t ms);
+   False if jemalloc refused. */
+bool caml_arena_purge_lazily(struct caml_arena* arena);
 
 /* Are there unused pages that decay will purge some time?  From jemalloc's
    statistics, which this refreshes: some ten microseconds. */
@@ -91,6 +97,10 @@ void caml_arena_release_decay(struct caml_arena* arena);
 
 /* Purges the pages whose time has come.  False if jemalloc refused. */
 bool caml_arena_decay(struct caml_arena* arena);
+
+/* Sets the decay times by what purging has cost.  To be called now and then; some 100
+   ns if not much time has passed. */
+void caml_arena_pace(struct caml_arena* arena);
 
 /* Unmaps everything that the arena ever mapped, blocks in use included.  No
    other thread may be using the arena.  False if jemalloc refused; the arena

@@ -40,6 +40,7 @@ static void unlock(struct caml_background* b) {
    end of a purge that was under way, and jemalloc would start no other. */
 static bool decay(struct caml_background* b) {
   caml_arena_decay(b->arena);
+  caml_arena_pace(b->arena);
   return caml_arena_decays(b->arena);
 }
 
@@ -101,6 +102,13 @@ void caml_background_off(struct caml_background* b) {
     b->running = b->stopping = false;
     pthread_cond_broadcast(&b->changed);
   }
+  unlock(b);
+}
+
+void caml_background_pace(struct caml_background* b) {
+  if (atomic_load(&b->state) != CAML_BACKGROUND_OFF) return;
+  lock(b);
+  caml_arena_pace(b->arena);
   unlock(b);
 }
 

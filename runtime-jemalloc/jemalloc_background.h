@@ -51,6 +51,10 @@ void caml_background_on(struct caml_background* background);
 /* Ends the thread, and waits for that.  From any thread but this one. */
 void caml_background_off(struct caml_background* background);
 
+/* [caml_arena_pace], where there is no thread to do it.  Called now and then, from any
+   thread. */
+void caml_background_pace(struct caml_background* background);
+
 /* Called by [caml_background_freed]. */
 void caml_background_wake(struct caml_background* background);
 

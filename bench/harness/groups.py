@@ -253,7 +253,7 @@ def micro(context):
     exe = os.path.join(context.work, "micro")
     os.makedirs(context.work, exist_ok=True)
     sources = [os.path.join(context.source, "runtime-jemalloc", f"jemalloc_{n}.c")
-               for n in ("arena", "extents", "huge", "pools")]
+               for n in ("arena", "extents", "huge", "pace", "pools")]
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,
          os.path.join(context.programs, "micro.c")] + sources

@@ -30,6 +30,10 @@ CHURN = [
     program("persistent maps", "maps", "200 6", "50 6"),
     program("string builder", "strings", "300 4", "50 12"),
     program("parser", "parse", "500 5 FILE", "100 5 FILE"),
+    program("arrays, 600 to 2,000 words", "arrays", "200 600 2000 400000",
+            "50 600 2000 100000"),
+    program("arrays, 2,000 to 60,000 words", "arrays", "200 2000 60000 60000",
+            "50 2000 60000 15000"),
 ]
 
 # Of the OCaml sources: what the parser reads, and what the compiler compiles

@@ -196,7 +196,7 @@ static void purge_takes_muzzy_pages(void** state) {
   char** pools = get_pools(n);
   (void)state;
   put_pools(pools, n);
-  assert_true(caml_arena_purge_lazily(&arena, -1));
+  assert_true(caml_arena_purge_lazily(&arena));
   assert_int_equal(arena_stat("pdirty"), 0);
   assert_in_range(arena_stat("pmuzzy") * PAGE, n * POOL - MIB, n * POOL + MIB);
   assert_true(arena.extents.purge_lazy.bytes >= n * POOL - MIB);
@@ -214,6 +214,52 @@ static void decay_is_as_set(void** state) {
   assert_true(caml_arena_set_dirty_decay(&arena, 0));
   assert_int_equal(arena_stat("pdirty"), 0);
   assert_false(caml_arena_set_dirty_decay(&arena, -2));
+}
+
+static ssize_t decay_in_force(const char* name) {
+  char path[64];
+  ssize_t value;
+  size_t size = sizeof(value);
+  snprintf(path, sizeof(path), "arena.%u.%s", arena.index, name);
+  assert_int_equal(je_mallctl(path, &value, &size, NULL, 0), 0);
+  return value;
+}
+
+/* Longer than all the time that has passed, and in vain */
+static void look_after_dear_purges(void) {
+  usleep(60000);
+  atomic_fetch_add(&arena.extents.purge_lazy.nanoseconds, 1000000000);
+  atomic_fetch_add(&arena.extents.decommit.bytes, MIB);
+  atomic_fetch_add(&arena.extents.commit.bytes, MIB);
+  caml_arena_pace(&arena);
+}
+
+static void decay_takes_longer_where_it_is_dear(void** state) {
+  (void)state;
+  look_after_dear_purges();
+  assert_int_equal(decay_in_force("dirty_decay_ms"), 2000);
+  assert_int_equal(decay_in_force("muzzy_decay_ms"), 2000);
+  assert_int_equal(arena.pools.dirty_ms, 2000);
+  assert_true(caml_arena_purge_lazily(&arena));
+  assert_int_equal(decay_in_force("dirty_decay_ms"), 2000);
+  look_after_dear_purges();
+  assert_int_equal(decay_in_force("dirty_decay_ms"), 4000);
+  assert_true(caml_arena_set_dirty_decay(&arena, 10));
+  assert_int_equal(decay_in_force("dirty_decay_ms"), 40);
+  assert_true(caml_arena_set_dirty_decay(&arena, -1));
+  assert_int_equal(decay_in_force("dirty_decay_ms"), -1);
+}
+
+/* A purge that was asked for counts for nothing. */
+static void purges_asked_for_are_no_decay(void** state) {
+  (void)state;
+  for (int i = 0; i < 3; i++) {
+    put_pools(get_pools(1024), 1024);
+    assert_true(i == 1 ? caml_arena_purge_lazily(&arena) : caml_arena_purge(&arena));
+  }
+  assert_true(arena.asked > 0);
+  assert_int_equal(arena.asked, atomic_load(&arena.extents.purge_lazy.nanoseconds)
+                   + atomic_load(&arena.extents.decommit.nanoseconds));
 }
 
 static void purged_pools_are_zero_again(void** state) {
@@ -458,6 +504,8 @@ int main(void) {
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),
     T(decay_is_as_set),
+    T(decay_takes_longer_where_it_is_dear),
+    T(purges_asked_for_are_no_decay),
     T(purged_pools_are_zero_again),
     T(counters_add_up),
     T(destroy_unmaps_everything),

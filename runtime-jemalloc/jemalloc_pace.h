@@ -1,0 +1,69 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* How long unused pages stay, by what it costs to give them back.  A heap that keeps
+   cutting and freeing large blocks has its unused pages in many small extents; with a
+   decay of a second, to purge these and touch them again took such a program more than
+   half of its time.  So purging has a budget of time, and where that is used up, the
+   decay times are stretched, until it is kept again.  What counts is what was in vain: a
+   purge is charged when as many bytes are taken again.
+
+   Independent of the arena, so that it can be tested alone.  Not to be called by two
+   threads at once; [stretch] may be read by any. */
+
+#ifndef CAML_JEMALLOC_PACE_H
+#define CAML_JEMALLOC_PACE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* The budget: one part of so many of all time, as automatic compactions have. */
+#define CAML_PACE_SHARE 50
+
+/* The most that is saved up, ns: about what it takes to purge a gigabyte (0.25 to 0.4 s
+   in bench/programs/phases.ml). */
+#define CAML_PACE_SAVED 250000000
+
+/* The most that decay times are stretched: from the default, a second, to beyond
+   jemalloc's default, ten. */
+#define CAML_PACE_STRETCH 16
+
+/* Since the arena was made */
+struct caml_pace_counts {
+  size_t purging; /* ns that it took */
+  size_t purged;  /* bytes given back in the end */
+  size_t taken;   /* bytes of address space that got pages */
+};
+
+struct caml_pace {
+  _Atomic unsigned stretch; /* a power of two, up to CAML_PACE_STRETCH */
+  int64_t budget;   /* ns, from -CAML_PACE_SAVED to CAML_PACE_SAVED */
+  uint64_t looked;  /* ns, of the last look */
+  struct caml_pace_counts counts; /* by then */
+  size_t given;     /* bytes purged and not taken again */
+  uint64_t changed; /* ns, when [stretch] was set */
+};
+
+/* [now], here and below, in ns, goes forward only. */
+void caml_pace_init(struct caml_pace* pace, uint64_t now);
+
+/* The longest decay time asked for is [ms].  Is [stretch] another one now? */
+bool caml_pace_look(struct caml_pace* pace, uint64_t now,
+                    const struct caml_pace_counts* counts, ssize_t ms);
+
+/* The decay time in force for one of [ms], which may be 0 or -1. */
+ssize_t caml_pace_decay(const struct caml_pace* pace, ssize_t ms);
+
+#endif /* CAML_JEMALLOC_PACE_H */
