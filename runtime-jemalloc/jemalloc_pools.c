@@ -45,6 +45,10 @@ _Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES, "lines for each run"
 #define GROWING 128
 #define AHEAD 4
 
+/* After so many, 32 MiB, it gets each run's pages by one system call, growing or not: a
+   heap that grows anew after it has shrunk takes runs with pages and without. */
+#define LARGE 64
+
 /* How often puts look at ages, where no thread does */
 #define PUTS 64
 
@@ -204,16 +208,18 @@ static void* get_from_others(struct caml_pools* pools, unsigned own,
   return pool;
 }
 
-/* Are there ever more runs without pages? */
-static bool is_growing(struct caml_pools* pools, struct caml_pool_shard* shard,
-                       const struct caml_run* run) {
-  unsigned fresh = atomic_load(&shard->fresh);
+/* How many runs, [run] and what follows, are to get their pages now */
+static unsigned to_populate(struct caml_pools* pools, struct caml_pool_shard* shard,
+                            const struct caml_run* run) {
+  unsigned fresh = atomic_load(&shard->fresh), taken = atomic_load(&shard->taken);
   if (run->dirty != 0) {
     atomic_store(&shard->fresh, fresh < AHEAD ? 0 : fresh - AHEAD);
-    return false;
+    return 0;
   }
   if (fresh < GROWING) atomic_store(&shard->fresh, fresh + 1);
-  return fresh == GROWING && atomic_load(&pools->dirty_ms) != 0;
+  if (taken < LARGE) atomic_store(&shard->taken, taken + 1);
+  if (atomic_load(&pools->dirty_ms) == 0) return 0;
+  return fresh == GROWING ? AHEAD : taken == LARGE ? 1 : 0;
 }
 
 /* Does [next] follow [run], and has no pages? */
@@ -232,11 +238,12 @@ static void populate(struct caml_pools* pools, struct caml_run** runs,
 /* A run, or several if the heap is growing.  How many? */
 static unsigned get_runs(struct caml_pools* pools, unsigned shard,
                          struct caml_run** runs) {
-  unsigned n = 1, side_by_side = 1;
+  unsigned n = 1, side_by_side = 1, wanted;
   runs[0] = get_run(pools, shard);
   if (runs[0] == NULL) return 0;
-  if (!is_growing(pools, &pools->shards[shard], runs[0])) return 1;
-  while (n < AHEAD && side_by_side == n
+  wanted = to_populate(pools, &pools->shards[shard], runs[0]);
+  if (wanted == 0) return 1;
+  while (n < wanted && side_by_side == n
          && (runs[n] = get_run(pools, shard)) != NULL) {
     if (lies_behind(runs[n - 1], runs[n])) side_by_side++;
     n++;
