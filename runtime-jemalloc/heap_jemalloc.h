@@ -19,6 +19,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "caml/heap_memory.h"
 #include "caml/memory.h"
 #include "caml/misc.h"
 #include "caml/version.h"
@@ -54,6 +55,11 @@ static inline size_t caml_heap_in_use(void) {
   return atomic_load(&caml_heap.in_use.pools)
     + atomic_load(&caml_heap.in_use.large);
 }
+
+/* [caml_heap_try_alloc] but for the pages. */
+struct caml_heap_state;
+value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
+                                reserved_t reserved CAML_HEAP_PINNED_PARAMETER);
 
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */

@@ -48,39 +48,23 @@ static bool fits(size_t size, size_t max) {
 
 /* One at a time under a limit: of two blocks for which there is room for one,
    one is allocated. */
-#if OCAML_VERSION < 50200
-
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
-                           tag_t tag, reserved_t reserved, int pinned) {
+value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
+                                reserved_t reserved CAML_HEAP_PINNED_PARAMETER) {
   size_t max = limit();
   value* block = NULL;
   if (max == 0)
-    return caml_shared_try_alloc(heap, wosize, tag, reserved, pinned);
+    return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
   pthread_mutex_lock(&caml_heap.limit_lock);
   if (fits(needed(wosize), max))
-    block = caml_shared_try_alloc(heap, wosize, tag, reserved, pinned);
+    block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
   pthread_mutex_unlock(&caml_heap.limit_lock);
   return block;
 }
 
+#if OCAML_VERSION < 50200
 #define finish_major_cycle() caml_finish_major_cycle()
-
 #else
-
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
-                           tag_t tag, reserved_t reserved) {
-  size_t max = limit();
-  value* block = NULL;
-  if (max == 0) return caml_shared_try_alloc(heap, wosize, tag, reserved);
-  pthread_mutex_lock(&caml_heap.limit_lock);
-  if (fits(needed(wosize), max))
-    block = caml_shared_try_alloc(heap, wosize, tag, reserved);
-  pthread_mutex_unlock(&caml_heap.limit_lock);
-  return block;
-}
-
 #define finish_major_cycle() caml_finish_major_cycle(0)
-
 #endif
 
 /* What is unreachable now is gone after at most three cycles. */

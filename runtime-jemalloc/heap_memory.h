@@ -58,12 +58,14 @@ void caml_heap_large_put(void* block, asize_t size);
    through [caml_heap_try_alloc], which returns NULL instead. */
 struct caml_heap_state;
 #if OCAML_VERSION < 50200
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
-                           tag_t tag, reserved_t reserved, int pinned);
+#define CAML_HEAP_PINNED_PARAMETER , int pinned
+#define CAML_HEAP_PINNED , pinned
 #else
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
-                           tag_t tag, reserved_t reserved);
+#define CAML_HEAP_PINNED_PARAMETER
+#define CAML_HEAP_PINNED
 #endif
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
+                           reserved_t reserved CAML_HEAP_PINNED_PARAMETER);
 
 /* A block of [wosize] words is about to be allocated: collects garbage if it
    would pass the limit otherwise.  Called where the GC may run, with the domain

@@ -171,17 +171,10 @@ void caml_heap_large_put(void* block, asize_t size) {
   free(block);
 }
 
-#if OCAML_VERSION < 50200
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
-                           tag_t tag, reserved_t reserved, int pinned) {
-  return caml_shared_try_alloc(heap, wosize, tag, reserved, pinned);
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
+                           reserved_t reserved CAML_HEAP_PINNED_PARAMETER) {
+  return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
 }
-#else
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
-                           tag_t tag, reserved_t reserved) {
-  return caml_shared_try_alloc(heap, wosize, tag, reserved);
-}
-#endif
 
 void caml_heap_make_room(mlsize_t wosize) {
   (void)wosize;

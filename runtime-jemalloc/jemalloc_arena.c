@@ -156,6 +156,17 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
+size_t caml_arena_committed(const struct caml_arena* arena) {
+  return atomic_load_explicit(&arena->extents.commit.bytes, memory_order_relaxed)
+    + atomic_load_explicit(&arena->extents.in_blocks, memory_order_relaxed);
+}
+
+/* Blocks with mappings go, too: then the difference may be negative. */
+void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t before) {
+  ssize_t committed = (ssize_t)(caml_arena_committed(arena) - before);
+  if (committed > 0 && (size_t)committed >= size / 2) caml_extents_fill(p, size);
+}
+
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = arena->has_runs ? caml_pools_get(&arena->pools, shard) : NULL;
   return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);

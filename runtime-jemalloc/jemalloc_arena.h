@@ -64,6 +64,16 @@ void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 /* Takes back what [caml_arena_get] returned for this very [size]. */
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
 
+/* Bytes of address space that were taken for blocks and had no pages, ever since: in
+   [commit] and in blocks with mappings of their own. */
+size_t caml_arena_committed(const struct caml_arena* arena);
+
+/* [size] bytes of a block that is new and will be filled.  If most of it was committed
+   since caml_arena_committed returned [before], as far as is known while other threads
+   commit too, it gets its pages by one system call; what it holds stays.  Where the
+   kernel refuses, pages come when they are touched. */
+void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t before);
+
 /* Gives all unused pages, dirty and muzzy, back to the OS before it returns.
    False if jemalloc refused. */
 bool caml_arena_purge(struct caml_arena* arena);

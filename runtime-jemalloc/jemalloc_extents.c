@@ -241,6 +241,14 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
+/* What the kernel refuses comes when it is touched. */
+void caml_extents_fill(void* p, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t start = (uintptr_t)p & -page;
+  uintptr_t end = ((uintptr_t)p + size + page - 1) & -page;
+  madvise((void*)start, end - start, MADV_POPULATE_WRITE);
+}
+
 static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,
                                     const void* p) {
   return &extents->fresh_runs[(uintptr_t)p / CAML_RUN_SIZE % CAML_FRESH_RUNS];
