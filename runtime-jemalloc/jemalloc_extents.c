@@ -218,9 +218,13 @@ static bool advise(struct caml_extent_count* c, void* p, size_t length,
   return done;
 }
 
+void caml_extents_count_commit(struct caml_extents* extents, size_t size) {
+  count(&extents->commit, true, size);
+}
+
 void caml_extents_commit(struct caml_extents* extents, void* p, size_t size) {
   caml_huge_commit(&extents->huge, p, size);
-  count(&extents->commit, true, size);
+  caml_extents_count_commit(extents, size);
 }
 
 bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {

@@ -119,6 +119,10 @@ bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size);
 bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size);
 
+/* [size] bytes of what jemalloc takes for committed have no pages and are taken: counted
+   as if they were committed for it. */
+void caml_extents_count_commit(struct caml_extents* extents, size_t size);
+
 /* A block with a mapping of its own, [size] >= CAML_MAPPED_BLOCK bytes.  NULL
    where there is no room for it, or for one more. */
 void* caml_extents_map_block(struct caml_extents* extents, size_t size);

@@ -31,6 +31,7 @@ _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 struct caml_run {
   _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's run */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
+  pool_bits missing; /* no run: those without pages when it was put back */
   char* start; /* NULL: no run */
   struct caml_run *next, *previous; /* among those with free pools */
 };
@@ -45,8 +46,9 @@ _Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES, "lines for each run"
 #define GROWING 128
 #define AHEAD 4
 
-/* After so many, 32 MiB, it gets each run's pages by one system call, growing or not: a
-   heap that grows anew after it has shrunk takes runs with pages and without. */
+/* After so many, 32 MiB, it gets the pages of each run, or pool, by one system call,
+   growing or not: a heap that grows anew after it has shrunk takes them with pages and
+   without. */
 #define LARGE 64
 
 /* How often puts look at ages, where no thread does */
@@ -129,10 +131,25 @@ static void unlink_run(struct caml_pool_shard* shard, struct caml_run* run) {
   if (shard->walk == run) shard->walk = run->next;
 }
 
+static bool is_large(struct caml_pool_shard* shard) {
+  return atomic_load(&shard->taken) == LARGE;
+}
+
+/* [run], which jemalloc has not purged since it was put back, if it ever was: with all
+   pages, or without those that were missing then. */
+static void get_dirty_run(struct caml_pools* pools, struct caml_pool_shard* shard,
+                          struct caml_run* run, pool_bits missing) {
+  run->dirty = FULL;
+  if (missing == 0) return;
+  caml_extents_count_commit(pools->extents, size_of(missing));
+  if (is_large(shard)) caml_extents_fill(run->start, CAML_RUN_SIZE);
+}
+
 /* A run from jemalloc, which takes it for committed: with all pages, or none. */
 static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
   char* p = je_mallocx(CAML_RUN_SIZE, pools->flags);
   struct caml_run* run;
+  pool_bits missing;
   if (p == NULL) return NULL;
   run = make_run(pools, p);
   if (run == NULL) {
@@ -140,13 +157,14 @@ static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
     je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
     return NULL;
   }
+  missing = run->missing;
   memset(run, 0, sizeof(*run));
   run->start = p;
   run->shard = (uint16_t)shard;
   if (caml_extents_is_fresh_run(pools->extents, p))
     caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
   else
-    run->dirty = FULL;
+    get_dirty_run(pools, &pools->shards[shard], run, missing);
   return run;
 }
 
@@ -158,6 +176,7 @@ static void put_run(struct caml_pools* pools, struct caml_run* run) {
     if (!((run->dirty | run->muzzy) >> i & 1))
       caml_huge_count(&pools->extents->huge, run->start + i * CAML_POOL_SIZE,
                       CAML_POOL_SIZE, true);
+  run->missing = FULL & ~(run->dirty | run->muzzy);
   run->start = NULL;
   je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
 }
@@ -170,8 +189,10 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   pool_bits bit = (pool_bits)(1u << i);
   void* pool = run->start + i * CAML_POOL_SIZE;
   assert(!(run->used & bit));
-  if (!((run->dirty | run->muzzy) & bit))
+  if (!((run->dirty | run->muzzy) & bit)) {
     caml_extents_commit(pools->extents, pool, CAML_POOL_SIZE);
+    if (is_large(shard)) caml_extents_fill(pool, CAML_POOL_SIZE);
+  }
   run->used |= bit;
   run->dirty &= ~bit;
   run->muzzy &= ~bit;

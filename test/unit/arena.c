@@ -159,6 +159,33 @@ static void what_is_put_back_is_no_fresh_run(void** state) {
   for (size_t i = 1; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
 }
 
+/* Takes a block of [size] bytes, writes its first, populates it: what is resident? */
+static size_t populated(size_t size, bool committed) {
+  size_t before = caml_arena_committed(&arena), resident;
+  char* block = caml_arena_get(&arena, size);
+  assert_non_null(block);
+  if (!committed) before = caml_arena_committed(&arena);
+  block[0] = 'a';
+  caml_arena_populate(&arena, block, size, before);
+  resident = smaps_resident(block, size);
+  assert_int_equal(block[0], 'a');
+  caml_arena_put(&arena, block, size);
+  return resident;
+}
+
+/* Whether it is an extent, one that was grown, or has a mapping of its own */
+static void a_new_block_gets_its_pages(void** state) {
+  size_t sizes[] = { 4 * PAGE, 9 * PAGE, MIB, CAML_MAPPED_BLOCK };
+  (void)state;
+  need_populate();
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    assert_in_range(populated(sizes[i], true), sizes[i], sizes[i] + PAGE);
+    assert_true(caml_arena_purge(&arena));
+    assert_in_range(populated(sizes[i], false), PAGE, 2 * PAGE);
+    assert_true(caml_arena_purge(&arena));
+  }
+}
+
 static void pools_serve_large_blocks(void** state) {
   size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
   char** pools = get_pools(n);
@@ -500,6 +527,7 @@ int main(void) {
     T(large_blocks_waste_no_address_space),
     T(what_a_block_is_grown_by_is_no_fresh_run),
     T(what_is_put_back_is_no_fresh_run),
+    T(a_new_block_gets_its_pages),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),

@@ -16,6 +16,7 @@
 #define FIXTURE_H
 
 #include "jemalloc_arena.h"
+#include "smaps.h"
 
 #define MIB ((size_t)1 << 20)
 #define POOL CAML_POOL_SIZE
@@ -32,6 +33,14 @@ static int setup(void** state) {
 static int teardown(void** state) {
   (void)state;
   return caml_arena_destroy(&arena) ? 0 : -1;
+}
+
+/* Skips the test where the kernel cannot do as it is told to. */
+static inline void need_populate(void) {
+  if (!smaps_can_populate()) {
+    print_message("# no MADV_POPULATE_WRITE before Linux 5.14\n");
+    skip();
+  }
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

@@ -227,6 +227,58 @@ static void shards_share(void** state) {
   assert_ptr_equal(get(), p[N]);
 }
 
+/* From where on a heap is large */
+static void grow_large(void) {
+  need_populate();
+  for (size_t i = 0; i < 64 * N; i++) get();
+}
+
+static char* get_untouched(void) {
+  char* p = caml_arena_get_pool(&arena, 0);
+  assert_non_null(p);
+  return p;
+}
+
+/* A pool that has lost its pages has them at once, the others do not. */
+static void a_large_heap_gets_the_pages_of_a_pool(void** state) {
+  char* p[N];
+  (void)state;
+  grow_large();
+  for (size_t i = 0; i < N; i++) p[i] = get();
+  for (size_t i = 1; i < N; i++) put(p[i]);
+  assert_true(caml_arena_purge(&arena));
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), POOL);
+  assert_ptr_equal(get_untouched(), p[1]);
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), 2 * POOL);
+  assert_int_equal(p[0][POOL - 1], 1);
+}
+
+/* jemalloc takes the run for dirty as a whole. */
+static void a_large_heap_gets_the_pages_that_a_run_lacks(void** state) {
+  char* p[2 * N];
+  size_t taken;
+  (void)state;
+  grow_large();
+  for (size_t i = 0; i < 2 * N; i++) p[i] = get();
+  put(p[N]); /* the run to take from, so that the other goes back */
+  for (size_t i = 1; i < N; i++) put(p[i]);
+  assert_true(caml_arena_purge(&arena));
+  put(p[0]);
+  assert_free(0, 0, 1);
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), POOL);
+  assert_ptr_equal(get_untouched(), p[N]);
+  taken = arena.extents.commit.bytes;
+  assert_ptr_equal(get_untouched(), p[0]);
+  assert_free(N - 1, 0, 0);
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), CAML_RUN_SIZE);
+  assert_int_equal(arena.extents.commit.bytes - taken, (N - 1) * POOL);
+}
+
+static void a_small_heap_gets_pages_as_they_are_touched(void** state) {
+  (void)state;
+  assert_int_equal(smaps_resident(get_untouched(), CAML_RUN_SIZE), 0);
+}
+
 /* From where on a heap is growing */
 static void grow(void) {
   for (size_t i = 0; i < 128 * N; i++) get();
@@ -238,13 +290,10 @@ static void a_growing_heap_has_runs_ahead(void** state) {
   char *p, *q;
   size_t before;
   (void)state;
+  need_populate();
   grow();
   before = smaps_rss();
   p = get();
-  if (caml_pools_free(&arena.pools).dirty == 0) {
-    print_message("# no MADV_POPULATE_WRITE before Linux 5.14\n");
-    skip();
-  }
   assert_free(4 * N - 1, 0, 0);
   assert_in_range(smaps_rss() - before, 4 * CAML_RUN_SIZE - MIB,
                   4 * CAML_RUN_SIZE + MIB);
@@ -380,6 +429,9 @@ int main(void) {
     T(decay_may_be_never_or_at_once),
     T(a_run_of_dirty_pages_is_dirty),
     T(shards_share),
+    T(a_large_heap_gets_the_pages_of_a_pool),
+    T(a_large_heap_gets_the_pages_that_a_run_lacks),
+    T(a_small_heap_gets_pages_as_they_are_touched),
     T(a_growing_heap_has_runs_ahead),
     T(runs_ahead_are_purged),
     T(runs_ahead_are_huge_again),

@@ -10,11 +10,18 @@
 /*                                                                        */
 /**************************************************************************/
 
+#define _GNU_SOURCE /* mincore */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 #include "smaps.h"
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static FILE* open_or_die(const char* path) {
   FILE* f = fopen(path, "r");
@@ -111,4 +118,23 @@ size_t smaps_mappings(const void* address, size_t size) {
       n++;
   fclose(f);
   return n;
+}
+
+size_t smaps_resident(const void* address, size_t size) {
+  uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t start = (uintptr_t)address & -page;
+  size_t n = ((uintptr_t)address + size - start + page - 1) / page, resident = 0;
+  unsigned char* there = malloc(n);
+  if (there == NULL || mincore((void*)start, n * page, there) != 0) abort();
+  for (size_t i = 0; i < n; i++) resident += there[i] & 1;
+  free(there);
+  return resident * page;
+}
+
+bool smaps_can_populate(void) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  void* p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  bool can = p != MAP_FAILED && madvise(p, page, MADV_POPULATE_WRITE) == 0;
+  if (p != MAP_FAILED) munmap(p, page);
+  return can;
 }
