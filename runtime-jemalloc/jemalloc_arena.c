@@ -27,6 +27,10 @@
 /* Bytes: of a gigabyte, what others hardly miss */
 #define MOST_ROOM ((size_t)32 << 20)
 
+/* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB; where they
+   are larger, slabs are too, and get their pages as they are touched. */
+#define SLAB_BLOCK_MOST ((size_t)14 << 10)
+
 /* Calls mallctl "arena.<index>.<name>". */
 static int arena_ctl(const struct caml_arena* arena, const char* name,
                      void* new_value, size_t new_size) {
@@ -128,10 +132,8 @@ static void make_room(struct caml_arena* arena) {
   if (room != NULL) je_sdallocx(room, size, arena->flags);
 }
 
-void* caml_arena_get(struct caml_arena* arena, size_t size) {
-  size_t failures = atomic_load(&arena->extents.alloc.failures);
+static void* get(struct caml_arena* arena, size_t size) {
   void* block = NULL;
-  assert(size > 0);
   if (size >= CAML_MAPPED_BLOCK)
     block = caml_extents_map_block(&arena->extents, size);
   else if (arena->page > 0 && size > 4 * arena->page
@@ -140,7 +142,17 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
     size_t below = size_class_below(pages);
     if (below < pages) block = get_between_classes(arena, pages, below, 1);
   }
-  if (block == NULL) block = je_mallocx(size, arena->flags);
+  return block != NULL ? block : je_mallocx(size, arena->flags);
+}
+
+void* caml_arena_get(struct caml_arena* arena, size_t size) {
+  size_t failures = atomic_load(&arena->extents.alloc.failures);
+  bool large = size > SLAB_BLOCK_MOST;
+  void* block;
+  assert(size > 0);
+  if (large) atomic_fetch_add(&arena->extents.large, 1);
+  block = get(arena, size);
+  if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
   /* it may look like a run, and be one some day, of dirty pages */

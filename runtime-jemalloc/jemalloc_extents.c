@@ -33,6 +33,10 @@
 #define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
 #endif
 
+/* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2 or 4 of 7 or
+   14 KiB */
+#define SLAB_MOST ((size_t)28 << 10)
+
 static struct caml_extents* extents_of(extent_hooks_t* hooks) {
   return (struct caml_extents*)hooks;
 }
@@ -263,7 +267,8 @@ bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p) {
   return atomic_compare_exchange_strong(fresh_run(extents, p), &run, 0);
 }
 
-/* What is mapped stays accessible: pages come when they are touched. */
+/* What is mapped stays accessible: pages come when they are touched.  A slab's come now,
+   since blocks will fill it. */
 static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
@@ -278,6 +283,8 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
+  if (length <= SLAB_MOST && atomic_load(&extents->large) == 0)
+    caml_extents_fill(p, length);
   count(&extents->commit, true, length);
   return false;
 }

@@ -83,6 +83,7 @@ struct caml_extents {
   struct caml_huge huge;
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
+  _Atomic unsigned large; /* threads getting what is in no slab, and may stay empty */
   /* Runs that were just committed, by their address / CAML_RUN_SIZE */
   _Atomic uintptr_t fresh_runs[CAML_FRESH_RUNS];
   _Atomic unsigned n_mappings; /* noted, or to be */

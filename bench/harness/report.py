@@ -283,6 +283,11 @@ def small_tables(r):
             ["", "median", "99%", "99.9%", "two threads: throughput of one"],
             [[name] + [f"{get(f'{name}_{q}'):.0f}" for q in ("median", "99", "99.9")]
              + [figure(get(f"{name}_two_threads"))] for name in ("pool", "large")]))
+        lines.append(
+            f"A page of memory takes {get('page_touched'):.0f} ns when it is touched and "
+            f"was not there; {get('page_populated'):.0f} ns where many are made by one "
+            f"system call, and {get('page_touched_then'):.0f} more when it is touched "
+            "then, which is the hypervisor's.\n")
     if r.groups.get("blocking"):
         base = r.median("blocking", "blocking", "stock", "instructions")
         lines.append("Blocking and waking up 20,000 times, instructions: " + ", ".join(

@@ -11,7 +11,8 @@
 /**************************************************************************/
 
 /* micro: how long it takes to put back and get a pool, and a large block, one after
-   the other, from a heap of some; by one thread, and how much more two do at once.
+   the other, from a heap of some; by one thread, and how much more two do at once.  And
+   what a page takes: in a virtual machine the hypervisor may have a part in it.
    Prints JSON, nanoseconds. */
 
 #define _GNU_SOURCE
@@ -19,13 +20,16 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <time.h>
+#include <unistd.h>
 #include "jemalloc_arena.h"
 
 #define HELD 1000     /* blocks of a thread */
 #define OPS 200000    /* of which each is timed */
 #define MANY 1000000  /* that are timed together: threads begin one after the other */
 #define LARGE ((size_t)100 << 10)
+#define PAGES ((size_t)65536)
 
 static struct caml_arena arena;
 
@@ -141,6 +145,31 @@ static void both(const char* name, const struct kind* kind) {
   printf("\"%s_two_threads\": %.2f", name, throughput(kind, 2) / one);
 }
 
+static double touch(char* p, size_t page) {
+  uint64_t began = now();
+  for (size_t i = 0; i < PAGES; i++) p[i * page] = 1;
+  return (double)(now() - began) / PAGES;
+}
+
+/* A page that is touched without being there; one that is made by a system call for
+   many, as jemalloc_extents.c does; and that one, when it is touched then */
+static void pages(void) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE), size = PAGES * page;
+  char* p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  uint64_t began;
+  if (p == MAP_FAILED) must(NULL);
+  madvise(p, size, MADV_NOHUGEPAGE);
+  touch(p, page);
+  madvise(p, size, MADV_DONTNEED);
+  printf("\"page_touched\": %.0f, ", touch(p, page));
+  madvise(p, size, MADV_DONTNEED);
+  began = now();
+  caml_extents_fill(p, size);
+  printf("\"page_populated\": %.0f, ", (double)(now() - began) / PAGES);
+  printf("\"page_touched_then\": %.0f", touch(p, page));
+  munmap(p, size);
+}
+
 int main(void) {
   if (caml_arena_create(&arena, CAML_THP_SYSTEM) != NULL
       || !caml_arena_set_dirty_decay(&arena, 1000)
@@ -150,6 +179,8 @@ int main(void) {
   both("pool", &pools);
   fputs(", ", stdout);
   both("large", &large);
+  fputs(", ", stdout);
+  pages();
   puts("}");
   return 0;
 }

@@ -186,6 +186,21 @@ static void a_new_block_gets_its_pages(void** state) {
   }
 }
 
+/* Of 5 KiB there are four in a slab.  A large block, of as many pages, may stay empty. */
+static void a_slab_gets_its_pages(void** state) {
+  char *small, *large;
+  (void)state;
+  need_populate();
+  small = caml_arena_get(&arena, 5 << 10);
+  large = caml_arena_get(&arena, 20 << 10);
+  assert_non_null(small);
+  assert_non_null(large);
+  if (PAGE == 4096) assert_int_equal(smaps_resident(small, 20 << 10), 20 << 10);
+  assert_int_equal(smaps_resident(large, 20 << 10), 0);
+  caml_arena_put(&arena, small, 5 << 10);
+  caml_arena_put(&arena, large, 20 << 10);
+}
+
 static void pools_serve_large_blocks(void** state) {
   size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
   char** pools = get_pools(n);
@@ -280,6 +295,8 @@ static void decay_takes_longer_where_it_is_dear(void** state) {
 /* A purge that was asked for counts for nothing. */
 static void purges_asked_for_are_no_decay(void** state) {
   (void)state;
+  assert_true(caml_arena_set_dirty_decay(&arena, -1));
+  assert_true(caml_arena_set_muzzy_decay(&arena, -1));
   for (int i = 0; i < 3; i++) {
     put_pools(get_pools(1024), 1024);
     assert_true(i == 1 ? caml_arena_purge_lazily(&arena) : caml_arena_purge(&arena));
@@ -528,6 +545,7 @@ int main(void) {
     T(what_a_block_is_grown_by_is_no_fresh_run),
     T(what_is_put_back_is_no_fresh_run),
     T(a_new_block_gets_its_pages),
+    T(a_slab_gets_its_pages),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),
