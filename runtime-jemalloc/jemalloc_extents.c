@@ -37,6 +37,9 @@
    14 KiB */
 #define SLAB_MOST ((size_t)28 << 10)
 
+/* Bytes: what the kernel takes a few milliseconds for */
+#define FILL_STEP ((size_t)16 << 20)
+
 static struct caml_extents* extents_of(extent_hooks_t* hooks) {
   return (struct caml_extents*)hooks;
 }
@@ -249,12 +252,16 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
-/* What the kernel refuses comes when it is touched. */
+/* Signals, and threads that map something, wait for each step. */
 void caml_extents_fill(void* p, size_t size) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   uintptr_t start = (uintptr_t)p & -page;
   uintptr_t end = ((uintptr_t)p + size + page - 1) & -page;
-  madvise((void*)start, end - start, MADV_POPULATE_WRITE);
+  while (start < end) {
+    size_t step = end - start < FILL_STEP ? end - start : FILL_STEP;
+    if (madvise((void*)start, step, MADV_POPULATE_WRITE) != 0) return;
+    start += step;
+  }
 }
 
 static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,
@@ -438,6 +445,7 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
 }
 
 void caml_extents_forked(struct caml_extents* extents) {
+  atomic_store(&extents->large, 0); /* by threads that are not here */
   pthread_mutex_init(&extents->lock, NULL);
   caml_huge_forked(&extents->huge);
 }

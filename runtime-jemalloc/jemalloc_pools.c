@@ -135,8 +135,8 @@ static bool is_large(struct caml_pool_shard* shard) {
   return atomic_load(&shard->taken) == LARGE;
 }
 
-/* [run], which jemalloc has not purged since it was put back, if it ever was: with all
-   pages, or without those that were missing then. */
+/* [run], which jemalloc has not purged since some of its pages were [missing], if ever
+   they were: has all, or lacks those that jemalloc has not used since. */
 static void get_dirty_run(struct caml_pools* pools, struct caml_pool_shard* shard,
                           struct caml_run* run, pool_bits missing) {
   run->dirty = FULL;
