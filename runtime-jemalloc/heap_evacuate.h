@@ -73,13 +73,35 @@ static mlsize_t sweep_pool(struct caml_heap_state* heap, pool* p, sizeclass sz)
   return heap->avail_pools[sz] == p ? count_all(p, sz) - count_alive(p, sz) : 0;
 }
 
+/* From [avail_pools], which have one.  Not by [pool_allocate]: while it has one caller, it
+   is compiled into [caml_shared_try_alloc], which saves 2.6% of all instructions of
+   bench/programs/trees.ml. */
+static header_t* take_block(struct caml_heap_state* heap, sizeclass sz)
+{
+  pool* p = heap->avail_pools[sz];
+  header_t* block = (header_t*)p->next_obj;
+  value* next = (value*)block[1];
+  CAMLassert(free_from(*block) > 0);
+#if OCAML_VERSION >= 50500
+  if (free_from(*block) > 1) {
+    value* rest = (value*)(block + wsize_sizeclass[sz]);
+    rest[0] = POOL_FREE_HEADER(Wosize_hd(*block) - 1);
+    rest[1] = (value)next;
+    next = rest;
+  }
+#endif
+  p->next_obj = next;
+  if (next == NULL)
+    push_pool(&heap->full_pools[sz], pop_pool(&heap->avail_pools[sz]));
+  return block;
+}
+
 /* To [avail_pools], which have room for it.  A block that has moved is MARKED, which no
    other is, and its first field says where to. */
 static void move_block(struct caml_heap_state* heap, header_t* hp, header_t hd,
                        sizeclass sz)
 {
-  header_t* to = pool_allocate(heap, sz);
-  CAMLassert(to != NULL);
+  header_t* to = take_block(heap, sz);
   memcpy(to, hp, Bhsize_hd(hd));
   Field(Val_hp(hp), 0) = Val_hp(to);
   *hp = With_status_hd(hd, caml_global_heap_state.MARKED);
