@@ -18,9 +18,9 @@
 #include "caml/shared_heap.h"
 #include "heap_jemalloc.h"
 
-/* Bytes: from here on jemalloc has an extent for each block.  A page fault takes 15 us on
-   the machine of bench/report.md, a page by this call 3.5: a GiB of arrays (growth.ml
-   there, large) 1.1 s instead of 3.4. */
+/* Bytes: from here on jemalloc has an extent for each block.  A page fault takes 12 us on
+   the machine of bench/report.md, a page by this call 3: a GiB of arrays
+   (bench/programs/growth.ml, 42 1024 large) 1.1 s instead of 3.4. */
 #define POPULATED ((size_t)16 << 10)
 
 /* What has fields is filled before the GC may see it.  Bytes may never be. */

@@ -57,7 +57,6 @@ static inline size_t caml_heap_in_use(void) {
 }
 
 /* [caml_heap_try_alloc] but for the pages. */
-struct caml_heap_state;
 value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
                                 reserved_t reserved CAML_HEAP_PINNED_PARAMETER);
 

@@ -244,24 +244,25 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
   return advise(&extents->purge_lazy, p, size, MADV_FREE);
 }
 
-bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
-  caml_huge_commit(&extents->huge, p, size);
-  if (madvise(p, size, MADV_POPULATE_WRITE) == 0) return true;
-  if (errno != EINVAL) madvise(p, size, MADV_DONTNEED); /* it came as far as it could */
-  caml_huge_count(&extents->huge, p, size, false);
-  return false;
-}
-
 /* Signals, and threads that map something, wait for each step. */
-void caml_extents_fill(void* p, size_t size) {
+bool caml_extents_fill(void* p, size_t size) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   uintptr_t start = (uintptr_t)p & -page;
   uintptr_t end = ((uintptr_t)p + size + page - 1) & -page;
   while (start < end) {
     size_t step = end - start < FILL_STEP ? end - start : FILL_STEP;
-    if (madvise((void*)start, step, MADV_POPULATE_WRITE) != 0) return;
+    if (madvise((void*)start, step, MADV_POPULATE_WRITE) != 0) return false;
     start += step;
   }
+  return true;
+}
+
+bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
+  caml_huge_commit(&extents->huge, p, size);
+  if (caml_extents_fill(p, size)) return true;
+  if (errno != EINVAL) madvise(p, size, MADV_DONTNEED); /* it came as far as it could */
+  caml_huge_count(&extents->huge, p, size, false);
+  return false;
 }
 
 static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,

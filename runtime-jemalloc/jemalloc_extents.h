@@ -110,9 +110,9 @@ bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p);
    False if the kernel refused: then they come when they are touched. */
 bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size);
 
-/* Gives pages to those of [size] bytes that have none, and changes no others.  What the
-   kernel refuses comes when it is touched. */
-void caml_extents_fill(void* p, size_t size);
+/* Gives pages to those of [size] bytes that have none, and changes no others.  False if
+   the kernel refused some: they come when they are touched. */
+bool caml_extents_fill(void* p, size_t size);
 
 /* What the hooks of these names do, for pages that jemalloc takes for committed.
    False if the kernel refused. */

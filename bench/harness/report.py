@@ -287,7 +287,7 @@ def small_tables(r):
             f"A page of memory takes {get('page_touched'):.0f} ns when it is touched and "
             f"was not there; {get('page_populated'):.0f} ns where many are made by one "
             f"system call, and {get('page_touched_then'):.0f} more when it is touched "
-            "then, which is the hypervisor's.\n")
+            "then, of which a hypervisor may have a part.\n")
     if r.groups.get("blocking"):
         base = r.median("blocking", "blocking", "stock", "instructions")
         lines.append("Blocking and waking up 20,000 times, instructions: " + ", ".join(
