@@ -27,8 +27,11 @@ def compiler(context):
 
     def command(r, layout, arguments):
         exe = link(r, layout)
-        sources = [shutil.copy(os.path.join(context.build, "tree", a),
-                               os.path.dirname(exe)) for a in arguments[1:]]
+        # not where it runs: it would find the interfaces that it has compiled
+        beside = os.path.join(os.path.dirname(exe), "sources")
+        os.makedirs(beside, exist_ok=True)
+        sources = [shutil.copy(os.path.join(context.build, "tree", a), beside)
+                   for a in arguments[1:]]
         return [exe, "-I", "+compiler-libs", "-w", "-a", "-stop-after", "scheduling",
                 "-c"] + sources
 
