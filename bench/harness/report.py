@@ -64,7 +64,10 @@ class Results:
         return statistics.median(found) if found else None
 
     def geometric(self, groups, runtime, column):
-        """Geometric mean of the programs' median ratios, and the largest"""
+        """Geometric mean of the programs' median ratios, and the largest; of all
+        groups or none"""
+        if not all(self.groups.get(g) for g in groups):
+            return None, None
         found = [r for g in groups for p in self.programs(g)
                  if (r := self.ratio(g, p, runtime, column)) is not None]
         if not found:
@@ -149,9 +152,10 @@ def group_table(results, group):
 
 
 def worst(results, column):
-    found = [(r, p) for g in ("growth", "churn", "real", "domains", "phases",
-                              "compaction")
-             for p in results.programs(g)
+    groups = "growth", "churn", "real", "domains", "phases", "compaction"
+    if not all(results.groups.get(g) for g in groups):
+        return None, None
+    found = [(r, p) for g in groups for p in results.programs(g)
              if (r := results.ratio(g, p, OURS, column)) is not None]
     return max(found, default=(None, None))
 
@@ -240,6 +244,7 @@ def first_screen(r):
     wall, wall_worst = r.geometric(["churn", "real"], OURS, "wall")
     peak, program = worst(r, "rss")
     return "".join([
+        f"On {r.title}:\n\n",
         sentence("Forked workers that wait between tasks, nothing called: {} of stock's "
                  "memory, {} of its time, {} of its CPU.",
                  *(r.ratio("workers", WAITING, OURS, column)
@@ -340,7 +345,8 @@ def write(here):
     # a quick result only for versions that have no other
     full = [r.ocaml for r in found if not r.quick]
     found = [r for r in found if not r.quick or r.ocaml not in full]
-    first = found[-1]
+    # of which most is measured, and the newest of these
+    first = max(reversed(found), key=lambda r: len(r.groups))
     parts = [INTRODUCTION, first_screen(first)]
     if first.groups.get("workers"):
         plots.workers(first, WAITING, os.path.join(here, "plots", "workers.svg"))
