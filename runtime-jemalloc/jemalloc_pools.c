@@ -40,16 +40,14 @@ _Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES, "lines for each run"
 #define FULL UINT16_MAX
 #define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
 
-/* After so many runs without pages, 64 MiB, the heap is growing, and 2 MiB are nothing
-   to it: it gets AHEAD runs and their pages by one system call.  Each run that has
-   pages, as those have that were ahead in vain, counts as AHEAD runs less. */
-#define GROWING 128
-#define AHEAD 4
-
-/* After so many, 32 MiB, it gets the pages of each run, or pool, by one system call,
-   growing or not: a heap that grows anew after it has shrunk takes them with pages and
-   without. */
+/* For each LARGE runs, 32 MiB, that it takes without pages, a heap that is growing gets
+   one more at once, up to AHEAD, and their pages by one system call: 4 MiB when it took
+   256.  Each run that has pages, as those have that were ahead in vain, counts as AHEAD
+   runs less.  A heap that ever took LARGE gets the pages of each run, or pool, by one
+   system call, growing or not: one that grows anew after it has shrunk takes them with
+   pages and without. */
 #define LARGE 64
+#define AHEAD 8
 
 /* How often puts look at ages, where no thread does */
 #define PUTS 64
@@ -229,18 +227,26 @@ static void* get_from_others(struct caml_pools* pools, unsigned own,
   return pool;
 }
 
-/* How many runs, [run] and what follows, are to get their pages now */
-static unsigned to_populate(struct caml_pools* pools, struct caml_pool_shard* shard,
-                            const struct caml_run* run) {
+static unsigned at_most(unsigned n, unsigned most) {
+  return n < most ? n : most;
+}
+
+/* [n] runs were taken: none with pages, or one */
+static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
   unsigned fresh = atomic_load(&shard->fresh), taken = atomic_load(&shard->taken);
-  if (run->dirty != 0) {
-    atomic_store(&shard->fresh, fresh < AHEAD ? 0 : fresh - AHEAD);
-    return 0;
+  if (pages) {
+    atomic_store(&shard->fresh, fresh - at_most(fresh, AHEAD));
+  } else {
+    atomic_store(&shard->fresh, at_most(fresh + n, AHEAD * LARGE));
+    atomic_store(&shard->taken, at_most(taken + n, LARGE));
   }
-  if (fresh < GROWING) atomic_store(&shard->fresh, fresh + 1);
-  if (taken < LARGE) atomic_store(&shard->taken, taken + 1);
+}
+
+/* How many runs are to get their pages now, as the next has none */
+static unsigned to_populate(struct caml_pools* pools, struct caml_pool_shard* shard) {
+  unsigned ahead = atomic_load(&shard->fresh) / LARGE;
   if (atomic_load(&pools->dirty_ms) == 0) return 0;
-  return fresh == GROWING ? AHEAD : taken == LARGE ? 1 : 0;
+  return ahead > 0 ? ahead : is_large(shard) ? 1 : 0;
 }
 
 /* Does [next] follow [run], and has no pages? */
@@ -262,14 +268,16 @@ static unsigned get_runs(struct caml_pools* pools, unsigned shard,
   unsigned n = 1, side_by_side = 1, wanted;
   runs[0] = get_run(pools, shard);
   if (runs[0] == NULL) return 0;
-  wanted = to_populate(pools, &pools->shards[shard], runs[0]);
-  if (wanted == 0) return 1;
+  wanted = runs[0]->dirty == 0 ? to_populate(pools, &pools->shards[shard]) : 0;
   while (n < wanted && side_by_side == n
          && (runs[n] = get_run(pools, shard)) != NULL) {
     if (lies_behind(runs[n - 1], runs[n])) side_by_side++;
     n++;
   }
-  populate(pools, runs, side_by_side);
+  count_taken(&pools->shards[shard], n, runs[0]->dirty != 0);
+  if (wanted > 0) populate(pools, runs, side_by_side);
+  if (n > side_by_side && runs[n - 1]->dirty == 0)
+    populate(pools, runs + n - 1, 1); /* it lies elsewhere */
   return n;
 }
 

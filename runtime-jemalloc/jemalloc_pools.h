@@ -53,7 +53,7 @@ struct caml_pool_shard {
   struct caml_run* walk;    /* of these, the next to be purged */
   bool by_force;            /* it is, whoever walks */
   size_t puts;
-  atomic_uint fresh;        /* runs taken without pages, up to where the heap is growing */
+  atomic_uint fresh;        /* runs taken without pages, as long as it grows */
   atomic_uint taken;        /* the same, whatever was taken with pages, up to LARGE */
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
 };

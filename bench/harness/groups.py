@@ -46,7 +46,7 @@ def interleaved(context, label, candidates, run):
     not counted; run(runtime, round) measures."""
     rows = []
     say(label)
-    for number in range(-1, context.rounds):
+    for number in range(-1, context.rounds) if context.rounds > 0 else ():
         context.warming = number < 0
         for r in candidates:
             row = run(r, number)
@@ -99,7 +99,7 @@ def counts(context, p, command, mappings=False, instructions=False):
                                             mappings=True)["mappings"]
         if instructions and r.name in ("stock", "ours"):  # minutes for each
             row["instructions"] = measure.instructions(
-                command(r, 0, [SEED] + p.quick), r.environment())
+                command(r, 0, [SEED] + p.quick), r.environment(), slow_clock=True)
         rows.append(row)
     return rows
 
@@ -244,7 +244,8 @@ def blocking(context):
         argv = [compiled.executable(r)]
         rows.append({"program": p.label, "runtime": r.name,
                      "instructions": measure.instructions(
-                         argv + context.arguments(p), r.environment())})
+                         argv + context.arguments(p), r.environment(),
+                         slow_clock=False)})
     return rows
 
 
@@ -270,3 +271,4 @@ def micro(context):
 ALL = {"workers": workers, "phases": phases, "growth": growth, "churn": churn, "real": real,
        "compaction": compaction, "domains": domains, "micro": micro,
        "defaults": defaults, "blocking": blocking}
+COUNTED = ("growth", "churn", "real", "domains")

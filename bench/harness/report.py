@@ -30,7 +30,8 @@ class Results:
         """Which code the groups were measured with, and how often"""
         found = [self.measured[g] for g in groups if g in self.measured]
         return "; ".join(dict.fromkeys(
-            f"at {m['commit']}, {m['rounds']} rounds" for m in found))
+            ([f"at {m['commit']}, {m['rounds']} rounds" for m in found if "rounds" in m]
+             + [f"counts at {m['counts']}" for m in found if "counts" in m])))
 
     def rows(self, group, **wanted):
         return [r for r in self.groups.get(group, [])
@@ -93,6 +94,11 @@ def figure(x):
     if x == 0:
         return "0"
     return f"{x:.4f}" if x < 0.01 else f"{x:.3f}" if x < 0.1 else f"{x:.2f}"
+
+
+def figure_beside(x, bound):
+    """With one more digit where it would read like the bound"""
+    return f"{x:.3f}" if x != bound and figure(x) == figure(bound) else figure(x)
 
 
 # How stock's own figure of a column is written
@@ -225,9 +231,9 @@ def target_table(all_results):
         for _, _, value in lines:
             reached = value is not None and (
                 value <= bound if bound > 0 else value >= -bound)
-            cells.append("not measured" if value is None else
-                         f"{figure(value)}" if reached else f"**{figure(value)}**, missed")
-        limit = f"≤ {figure(bound)}" if bound > 0 else f"≥ {figure(-bound)}"
+            shown = "not measured" if value is None else figure_beside(value, abs(bound))
+            cells.append(shown if reached or value is None else f"**{shown}**, missed")
+        limit = f"≤ {bound:g}" if bound > 0 else f"≥ {-bound:g}"
         rows.append([what, limit] + cells)
     return table(["what, ratio to stock", "target"] + [r.title for r in all_results],
                  rows)
