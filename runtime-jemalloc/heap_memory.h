@@ -94,13 +94,14 @@ void caml_heap_compaction_cycle(int i);
 
 /* A major cycle has ended: is a compaction due since too much of the heap is unused?
    [asked]: positive for a cycle that ends with one anyway, negative for one of
-   [caml_heap_compaction_cycle] that may end without.  [adopted]: what domains that have ended left to others has been
-   taken up; a compaction knows nothing else.  Called by one domain, inside the
-   stop-the-world section and after the sweep; before a barrier, after which each
-   domain, its heap cycled, calls [caml_heap_prepare_compaction]: false if there is
-   to be none. */
+   [caml_heap_compaction_cycle] that may end without.  [adopted]: what domains that have
+   ended left to others has been taken up; a compaction knows nothing else.  Called by
+   one domain, inside the stop-the-world section and after the sweep; before a barrier,
+   after which each domain, its heap cycled, calls [caml_heap_cycled]: false if there is
+   to be no compaction.  [mark_stack]: entries that the domain's, which is empty, has room
+   for; more than its heap needs go back. */
 void caml_heap_cycle_ended(int asked, bool adopted);
-bool caml_heap_prepare_compaction(int asked);
+bool caml_heap_cycled(int asked, uintnat mark_stack);
 
 /* What the compaction sweeps as it evacuates pools: nothing, as OCaml's, which leaves
    the garbage where it keeps a pool; the pools that had free blocks when the cycle ended;

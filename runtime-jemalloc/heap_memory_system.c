@@ -96,7 +96,8 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   (void)adopted;
 }
 
-bool caml_heap_prepare_compaction(int asked) {
+bool caml_heap_cycled(int asked, uintnat mark_stack) {
+  (void)mark_stack;
   return asked > 0;
 }
 
