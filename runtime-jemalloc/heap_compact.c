@@ -71,22 +71,20 @@ enum caml_heap_sweep caml_heap_compaction_sweeps(void) {
   return caml_heap.sweep;
 }
 
+bool caml_heap_prepare_compaction(int asked) {
+  (void)asked;
+  return caml_heap.sweep != CAML_SWEEP_NOTHING;
+}
+
 /* OCaml doubles a mark stack that is smaller than one part in 32 of the domain's heap,
    and makes it small again only where a cycle is finished at once: one of 2 GiB leaves
    64 MiB.  Above one part in 16 the heap was larger when the stack grew. */
 #define MARK_STACK_PART 16
 #define MARK_STACK_ENTRY (2 * sizeof(value))
 
-static void shrink_mark_stack(uintnat entries) {
-  if (entries * MARK_STACK_ENTRY
-      > caml_heap_size(Caml_state->shared_heap) / MARK_STACK_PART)
-    caml_shrink_mark_stack();
-}
-
-bool caml_heap_cycled(int asked, uintnat mark_stack) {
-  (void)asked;
-  shrink_mark_stack(mark_stack);
-  return caml_heap.sweep != CAML_SWEEP_NOTHING;
+bool caml_heap_outgrew(uintnat entries) {
+  return entries * MARK_STACK_ENTRY
+    > caml_heap_size(Caml_state->shared_heap) / MARK_STACK_PART;
 }
 
 #if OCAML_VERSION >= 50200 /* 5.1 does not compact */

@@ -97,11 +97,14 @@ void caml_heap_compaction_cycle(int i);
    [caml_heap_compaction_cycle] that may end without.  [adopted]: what domains that have
    ended left to others has been taken up; a compaction knows nothing else.  Called by
    one domain, inside the stop-the-world section and after the sweep; before a barrier,
-   after which each domain, its heap cycled, calls [caml_heap_cycled]: false if there is
-   to be no compaction.  [mark_stack]: entries that the domain's, which is empty, has room
-   for; more than its heap needs go back. */
+   after which each domain, its heap cycled, calls [caml_heap_prepare_compaction]: false
+   if there is to be none. */
 void caml_heap_cycle_ended(int asked, bool adopted);
-bool caml_heap_cycled(int asked, uintnat mark_stack);
+bool caml_heap_prepare_compaction(int asked);
+
+/* Is a mark stack with room for [entries] more than the calling domain's heap has a use
+   for?  At the end of a cycle, when it is empty. */
+bool caml_heap_outgrew(uintnat entries);
 
 /* What the compaction sweeps as it evacuates pools: nothing, as OCaml's, which leaves
    the garbage where it keeps a pool; the pools that had free blocks when the cycle ended;

@@ -96,8 +96,12 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   (void)adopted;
 }
 
-bool caml_heap_cycled(int asked, uintnat mark_stack) {
-  (void)mark_stack;
+bool caml_heap_outgrew(uintnat entries) {
+  (void)entries;
+  return false;
+}
+
+bool caml_heap_prepare_compaction(int asked) {
   return asked > 0;
 }
 

@@ -33,9 +33,9 @@
 #define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
 #endif
 
-/* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: of ours, as
-   build-aux/configure-jemalloc has them */
-#define SLAB_MOST ((size_t)64 << 10)
+/* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2 or 4 of 7 or
+   14 KiB */
+#define SLAB_MOST ((size_t)28 << 10)
 
 /* Bytes: what the kernel takes a few milliseconds for */
 #define FILL_STEP ((size_t)16 << 20)
