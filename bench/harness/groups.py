@@ -20,6 +20,7 @@ class Context:
     source: str      # directory of the project
     rounds: int
     quick: bool
+    counting: bool
     warming: bool = False
 
     def compiled(self, name):
@@ -88,6 +89,8 @@ def timed_program(context, p, command, layouts=1):
 def counts(context, p, command, mappings=False, instructions=False):
     """What needs a run of its own, once: it does not drift."""
     rows = []
+    if not context.counting:
+        return rows
     say(f"{p.label}, counts")
     for r in candidates_for(context, p):
         argv = command(r, 0, context.arguments(p))
