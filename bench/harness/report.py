@@ -358,6 +358,8 @@ def write(here):
         plots.workers(first, WAITING, os.path.join(here, "plots", "workers.svg"))
         parts.append("![Summed PSS of the workers over time](plots/workers.svg)\n")
     parts += ["## What was to be reached\n", target_table(found)]
+    with open(os.path.join(here, "missed.md")) as f:
+        parts.append(f.read())
     parts += [section(r, here) for r in found]
     with open(os.path.join(here, "report.md"), "w") as f:
         f.write("\n".join(parts))
