@@ -30,7 +30,8 @@ class Results:
         """Which code the groups were measured with, and how often"""
         found = [self.measured[g] for g in groups if g in self.measured]
         return "; ".join(dict.fromkeys(
-            ([f"at {m['commit']}, {m['rounds']} rounds" for m in found if "rounds" in m]
+            ([f"at {m['commit']}, {m['rounds']} round{'s' * (m['rounds'] > 1)}"
+              for m in found if "rounds" in m]
              + [f"counts at {m['counts']}" for m in found if "counts" in m])))
 
     def rows(self, group, **wanted):

@@ -330,6 +330,7 @@ static void more_runs_the_larger_it_is(void** state) {
 static void runs_ahead_are_purged(void** state) {
   size_t before;
   (void)state;
+  need_populate();
   grow();
   get();
   before = smaps_rss();
