@@ -223,6 +223,13 @@ void caml_idle_look_again(struct caml_idle* idle) {
   unlock(idle);
 }
 
+void caml_idle_compacted(struct caml_idle* idle) {
+  lock(idle);
+  idle->compacted = caml_idle_allocated();
+  idle->compacted_at = caml_heap_now();
+  unlock(idle);
+}
+
 /* A child's heap is not new to it: to collect it would unshare its pages.  C code
    that forks in a blocking section waits until nobody works for its domain. */
 void caml_idle_hold(struct caml_idle* idle) {

@@ -62,6 +62,8 @@ struct caml_idle {
                             Without a thread: when to try again to make one */
   struct caml_idle_history history;
   struct caml_idle_count at_fork; /* what a child has from its parent */
+  struct caml_idle_count compacted; /* when the program last compacted by itself */
+  uint64_t compacted_at;            /* ns */
 };
 
 /* No collection yet: before the thread is made */
@@ -96,6 +98,10 @@ enum caml_idle_outcome {
 /* What the program has allocated; of the other domains, up to their last minor
    collection.  With the domain lock. */
 struct caml_idle_count caml_idle_allocated(void);
+
+/* The program has just compacted by itself: there is nothing to collect but what it
+   allocates from now on.  With the domain lock. */
+void caml_idle_compacted(struct caml_idle* idle);
 
 /* Collects if that is worth it.  [since]: how long the program has been idle, ns.
    On the thread, with [lock]; releases it meanwhile. */

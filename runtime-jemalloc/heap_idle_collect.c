@@ -416,11 +416,20 @@ static enum caml_idle_outcome collect_from(struct caml_idle* idle,
   return outcome;
 }
 
+/* A compaction of the program's own counts as one of these. */
+static void see_compaction(struct caml_idle* idle) {
+  struct caml_idle_history* h = &idle->history;
+  if (idle->compacted.major <= h->done.major) return;
+  h->done = idle->compacted;
+  if (h->ended < idle->compacted_at) h->ended = idle->compacted_at;
+}
+
 enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
                                          uint64_t since) {
   uint64_t began = caml_heap_now();
   enum caml_idle_outcome outcome = CAML_IDLE_GIVEN_UP;
   struct caml_idle_count now;
+  see_compaction(idle);
   pthread_mutex_unlock(&idle->lock);
   atomic_store(&idle->collecting, true);
   if (count(idle, &now)) {

@@ -186,7 +186,9 @@ void caml_heap_compacted(void) {
     || atomic_load(&caml_heap.idle.compacting); /* which gives back itself */
   caml_overhead_compacted(&caml_heap.overhead);
   caml_heap.sweep = CAML_SWEEP_NOTHING;
-  if (!left_to_decay) caml_heap_give_back(knob(CAML_KNOB_compact_purge));
+  if (left_to_decay) return;
+  caml_idle_compacted(&caml_heap.idle);
+  caml_heap_give_back(knob(CAML_KNOB_compact_purge));
 }
 
 bool caml_heap_compactable(void) {
