@@ -217,6 +217,15 @@ let once () =
   for _ = 1 to 10 do Unix.sleepf 0.3 done;
   assert (cycles () = before)
 
+(* Nor after a compaction of the program's own *)
+let compacted () =
+  ignore (grow_and_drop 100);
+  Gc.compact ();
+  let before = cycles () in
+  for _ = 1 to 4 do Unix.sleepf 0.3 done;
+  assert (cycles () = before);
+  intact ()
+
 (* What is left is what Gc.compact would leave, up to a tenth. *)
 let least () =
   goes_back (grow_and_drop 100);
@@ -276,6 +285,7 @@ let () =
   | "finalisers" -> finalisers ()
   | "rest" -> rest ()
   | "once" -> once ()
+  | "compacted" -> compacted ()
   | "pause" -> pause (int_of_string Sys.argv.(2))
   | "events" -> events ()
   | "least" -> least ()
