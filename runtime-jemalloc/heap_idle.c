@@ -24,8 +24,6 @@
 #define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
 #endif
 
-#define STACK_SIZE ((size_t)1 << 20)
-
 /* A heap below this is not worth a thread. */
 #define LEAST_HEAP ((size_t)4 << 20)
 
@@ -114,13 +112,15 @@ static void* watch(void* data) {
   return NULL;
 }
 
-/* Makes the thread, with the lock held.  If there can be none now, a blocking
+/* Makes the thread, with the lock held.  It does the work of a domain's main
+   thread, so its stack is as large.  If there can be none now, a blocking
    section some time later tries again. */
 static bool start(struct caml_idle* idle) {
   uint64_t now = caml_heap_now();
   if (now < idle->deadline) return false;
   idle->deadline = now + RETRY_NS;
-  idle->running = caml_thread_start(&idle->thread, STACK_SIZE, watch, idle);
+  idle->running = caml_thread_start(&idle->thread, caml_thread_program_stack(),
+                                    watch, idle);
   return idle->running;
 }
 

@@ -94,6 +94,7 @@ void caml_heap_memory_init(void) {
     caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
                      failed);
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_thread_init();
   caml_idle_init(&caml_heap.idle);
   caml_background_init(&caml_heap.background, &caml_heap.arena);
   /* After jemalloc's own: its locks are taken after ours and free before a

@@ -10,8 +10,54 @@
 /*                                                                        */
 /**************************************************************************/
 
+#define _GNU_SOURCE /* dl_iterate_phdr */
+
+#include <link.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 #include "jemalloc_thread.h"
+
+/* Bytes, where RLIMIT_STACK is unlimited: eight times Linux's default */
+#define UNLIMITED_STACK ((size_t)64 << 20)
+
+/* Bytes of a stack that the C library keeps for its own data of a thread, and
+   for the thread-local data of libraries that are loaded later: glibc 1,664
+   and some 2,300 */
+#define THREAD_DATA ((size_t)16 << 10)
+
+/* Bytes of thread-local data, which glibc and musl put into the stack */
+static size_t tls;
+
+static int add_tls(struct dl_phdr_info* object, size_t size, void* sum) {
+  (void)size;
+  for (int i = 0; i < object->dlpi_phnum; i++)
+    if (object->dlpi_phdr[i].p_type == PT_TLS)
+      *(size_t*)sum +=
+        object->dlpi_phdr[i].p_memsz + object->dlpi_phdr[i].p_align;
+  return 0;
+}
+
+void caml_thread_init(void) {
+  tls = 0;
+  dl_iterate_phdr(add_tls, &tls);
+}
+
+size_t caml_thread_program_stack(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return UNLIMITED_STACK;
+  return (size_t)limit.rlim_cur;
+}
+
+/* Rounded up to what any page size divides, as some systems want it; no less
+   than they take */
+static size_t stack_size(size_t wanted) {
+  size_t unit = (size_t)64 << 10;
+  long least = sysconf(_SC_THREAD_STACK_MIN);
+  if (least > 0 && wanted < (size_t)least) wanted = (size_t)least;
+  return (wanted + tls + THREAD_DATA + unit - 1) & -unit;
+}
 
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data) {
@@ -19,10 +65,10 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
   sigset_t all, saved;
   int error;
   if (pthread_attr_init(&attr) != 0) return false;
-  pthread_attr_setstacksize(&attr, stack);
+  error = pthread_attr_setstacksize(&attr, stack_size(stack));
   sigfillset(&all);
   pthread_sigmask(SIG_BLOCK, &all, &saved);
-  error = pthread_create(thread, &attr, run, data);
+  if (error == 0) error = pthread_create(thread, &attr, run, data);
   pthread_sigmask(SIG_SETMASK, &saved, NULL);
   pthread_attr_destroy(&attr);
   return error == 0;

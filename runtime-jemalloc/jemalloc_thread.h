@@ -10,8 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* What the heap's own threads are made of: they block all signals, and wait by the
-   monotonic clock. */
+/* What the heap's own threads are made of.  They wait by the monotonic clock. */
 
 #ifndef CAML_JEMALLOC_THREAD_H
 #define CAML_JEMALLOC_THREAD_H
@@ -29,8 +28,17 @@ static inline uint64_t caml_heap_now(void) {
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Starts a thread with a stack of [stack] bytes, to be joined.  False if there is
-   no memory for it, or the system has no more threads. */
+/* To be called once, before the first thread is started and before a fork. */
+void caml_thread_init(void);
+
+/* Bytes of stack that [caml_thread_start] gives to a thread that does the work of
+   the program's own: what the system's limit (RLIMIT_STACK) gives to these; where
+   there is none, 64 MiB, of which only what is used takes memory. */
+size_t caml_thread_program_stack(void);
+
+/* Starts a thread that can use [stack] bytes of stack, to be joined: what the C
+   library takes out of a stack comes on top.  It blocks all signals.  False if
+   there is no memory for it, or the system has no more threads. */
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data);
 
