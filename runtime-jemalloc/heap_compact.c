@@ -22,7 +22,6 @@
 
 #include <assert.h> /* sizeclasses.h of 5.5 needs it */
 #include "caml/domain.h"
-#include "caml/gc_stats.h"
 #include "caml/heap_memory.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
@@ -89,18 +88,10 @@ bool caml_heap_outgrew(uintnat entries) {
 
 #if OCAML_VERSION >= 50200 /* 5.1 does not compact */
 
-/* What is left of the cycle that is saved.  Its marking and sweeping count as done, so
-   that the next begins when OCaml's would; since 5.4 OCaml itself counts nothing of
-   Gc.compact. */
+/* What is left of the cycle that is saved */
 static void do_without_cycle(void) {
   caml_empty_minor_heaps_once();
   caml_empty_minor_heaps_once();
-#if OCAML_VERSION < 50400
-  struct heap_stats s;
-  caml_collect_heap_stats_sample(Caml_state->shared_heap, &s);
-  Caml_state->major_work_done_between_slices +=
-    s.pool_live_words + s.pool_words + 2 * s.large_words;
-#endif
 }
 
 /* The second cycle may end in a section that another domain has asked for, without a

@@ -107,6 +107,17 @@ static void move_block(struct caml_heap_state* heap, header_t* hp, header_t hd,
   *hp = With_status_hd(hd, caml_global_heap_state.MARKED);
 }
 
+/* Nothing may read what is left of it. */
+static void poison_block(header_t* hp, sizeclass sz)
+{
+#ifdef DEBUG
+  for (mlsize_t i = 0; i < wsize_sizeclass[sz]; i++) hp[i] = Debug_free_major;
+#else
+  (void)hp;
+  (void)sz;
+#endif
+}
+
 static void discard_block(struct caml_heap_state* heap, header_t* hp, header_t hd,
                           sizeclass sz)
 {
@@ -118,6 +129,7 @@ static void discard_block(struct caml_heap_state* heap, header_t* hp, header_t h
   heap->stats.pool_live_blocks--;
   heap->stats.pool_live_words -= Whsize_hd(hd);
   heap->stats.pool_frag_words -= wsize_sizeclass[sz] - Whsize_hd(hd);
+  poison_block(hp, sz);
 }
 
 static void evacuate_pool(struct caml_heap_state* heap, pool* from, sizeclass sz)
@@ -129,6 +141,8 @@ static void evacuate_pool(struct caml_heap_state* heap, pool* from, sizeclass sz
     header_t hd = Hd_hp(hp);
     run = free_from(hd);
     if (run > 0) continue;
+    CAMLassert(!Has_status_hd(hd, caml_global_heap_state.MARKED));
+    CAMLassert(!Has_status_hd(hd, NOT_MARKABLE));
     if (Has_status_hd(hd, caml_global_heap_state.UNMARKED))
       move_block(heap, hp, hd, sz);
     else
