@@ -32,6 +32,8 @@ type statistics = {
   muzzy_purge_calls : int;
   muzzy_purged : int;
   decay_stretch : int;
+  heap_limit : int;
+  refused_threads : int;
   idle_collections : int;
   idle_given_up : int;
   idle_compactions : int;
@@ -49,7 +51,6 @@ type statistics = {
   purge_lazy : hook;
   split : hook;
   merge : hook;
-  heap_limit : int;
   dirty_decay_ms : int;
   muzzy_decay_ms : int;
 }
@@ -179,7 +180,7 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 30 + 4 * n in
+    let i = 32 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
   { pools = s.(0); large_blocks = s.(1); allocated = s.(2); active = s.(3);
@@ -188,14 +189,13 @@ let statistics () =
     dirty_extents = s.(11); muzzy_extents = s.(12); retained_extents = s.(13);
     dirty_purges = s.(14); dirty_purge_calls = s.(15); dirty_purged = s.(16);
     muzzy_purges = s.(17); muzzy_purge_calls = s.(18); muzzy_purged = s.(19);
-    decay_stretch = s.(20);
-    idle_collections = s.(21); idle_given_up = s.(22);
-    idle_compactions = s.(23); idle_returned = s.(24); idle_time = s.(25);
-    longest_delay = s.(26); overhead_compactions = s.(27);
-    overhead_freed = s.(28); overhead_time = s.(29);
+    decay_stretch = s.(20); heap_limit = s.(21); refused_threads = s.(22);
+    idle_collections = s.(23); idle_given_up = s.(24);
+    idle_compactions = s.(25); idle_returned = s.(26); idle_time = s.(27);
+    longest_delay = s.(28); overhead_compactions = s.(29);
+    overhead_freed = s.(30); overhead_time = s.(31);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
-    heap_limit = Knob.(get heap_limit);
     dirty_decay_ms = Knob.(get dirty_decay_ms);
     muzzy_decay_ms = Knob.(get muzzy_decay_ms) }
 
@@ -407,6 +407,9 @@ module Mallctl = struct
        | "EPERM", Get -> Write_only
        | "EPERM", Set -> Read_only
        | "EINVAL", Get -> Wrong_type "another"
+       | "ENOTSUP", _ ->
+         Refused "a forked child would have no such threads; background_purge \
+                  has one that it gets"
        | ("EINVAL" | "EFAULT"), Set -> Refused "the value is not accepted"
        | why, _ -> Refused why)
 

@@ -26,10 +26,11 @@ val jemalloc_version : unit -> string
     and merges), calls that failed, and the time spent in the kernel by both. *)
 type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
 
-(** What jemalloc counts (from [allocated] to [resident], extents and purges) is
-    of one moment, unless others keep calling {!Mallctl.refresh}, and the rest of
-    about that one. Purges and hooks count from
-    the start of the program; a forked child goes on from its parent's. *)
+(** Pools, in use and free, are counted at one moment. What jemalloc counts (from
+    [allocated] to [resident], extents and purges) is of about that moment, unless
+    others keep calling {!Mallctl.refresh}: blocks of other domains may come and go
+    while it adds up. In any case [allocated >= pools + large_blocks]. Purges and hooks
+    count from the start of the program; a forked child goes on from its parent's. *)
 type statistics = {
   pools : int;  (** pools in use *)
   large_blocks : int;  (** large blocks in use *)
@@ -59,6 +60,10 @@ type statistics = {
   decay_stretch : int;
       (** how many times longer than asked for free pages stay, since purging in vain took
           more than 2% of the time; 1: just as long *)
+  heap_limit : int;  (** the knob; 0: none *)
+  refused_threads : int;
+      (** how often the system refused to make a thread of the runtime's, without
+          which memory goes back only while the program runs *)
   idle_collections : int;  (** collections of an idle program *)
   idle_given_up : int;  (** others, which it came back in *)
   idle_compactions : int;  (** collections that ended with a compaction *)
@@ -78,7 +83,6 @@ type statistics = {
   purge_lazy : hook;  (** left to the kernel: [MADV_FREE] *)
   split : hook;  (** extents cut in two *)
   merge : hook;  (** extents made one *)
-  heap_limit : int;  (** the knob; 0: none *)
   dirty_decay_ms : int;  (** the knob; -1: never *)
   muzzy_decay_ms : int;
 }

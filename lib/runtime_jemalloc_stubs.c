@@ -206,7 +206,8 @@ static value error_result(int error) {
   CAMLparam0();
   CAMLlocal2(text, result);
   const char* name = error == EINVAL ? "EINVAL" : error == ENOENT ? "ENOENT"
-    : error == EPERM ? "EPERM" : error == EFAULT ? "EFAULT" : strerror(error);
+    : error == EPERM ? "EPERM" : error == EFAULT ? "EFAULT"
+    : error == ENOTSUP ? "ENOTSUP" : strerror(error);
   text = caml_copy_string(name);
   result = caml_alloc_small(1, 1);
   Field(result, 0) = text;

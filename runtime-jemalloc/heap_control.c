@@ -15,13 +15,21 @@
 
 #define CAML_INTERNALS
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include "heap_control.h"
 #include "heap_jemalloc.h"
 
 static bool statistics(struct caml_heap_statistics* result) {
-  return caml_heap_statistics_read(&caml_heap.arena, &caml_heap.in_use,
-                                   &caml_heap.automatic, result);
+  struct caml_heap_counted heap = {
+    .arena = &caml_heap.arena,
+    .in_use = &caml_heap.in_use,
+    .automatic = &caml_heap.automatic,
+    .heap_limit = (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit),
+    .refused_threads = caml_heap_refused_threads()
+  };
+  return caml_heap_statistics_read(&heap, result);
 }
 
 /* Xheap_stats, at exit: after OCaml's own at_exit */
@@ -56,18 +64,37 @@ static unsigned arena(void) {
 /* With the thread held: some of them purge, and a child that is forked meanwhile
    would never see the end of that, and begin no other. */
 
+/* Threads of jemalloc's own would not be there in a forked child, where nothing
+   would decay then. */
+#define THREADS "background_thread"
+
+static bool asks_for_threads(const void* new_value, size_t new_size) {
+  return new_value != NULL && new_size == sizeof(bool)
+    && *(const bool*)new_value;
+}
+
 static int ctl(const char* name, void* old, size_t* old_size, void* new_value,
                size_t new_size) {
   int error;
+  if (strcmp(name, THREADS) == 0 && asks_for_threads(new_value, new_size))
+    return ENOTSUP;
   caml_background_hold(&caml_heap.background);
   error = je_mallctl(name, old, old_size, new_value, new_size);
   caml_background_release(&caml_heap.background);
   return error;
 }
 
+static bool is_threads(const size_t* mib, size_t mib_length) {
+  size_t threads[1], length = 1;
+  return mib_length == 1 && je_mallctlnametomib(THREADS, threads, &length) == 0
+    && mib[0] == threads[0];
+}
+
 static int ctl_by_mib(const size_t* mib, size_t mib_length, void* old,
                       size_t* old_size, void* new_value, size_t new_size) {
   int error;
+  if (asks_for_threads(new_value, new_size) && is_threads(mib, mib_length))
+    return ENOTSUP;
   caml_background_hold(&caml_heap.background);
   error = je_mallctlbymib(mib, mib_length, old, old_size, new_value, new_size);
   caml_background_release(&caml_heap.background);

@@ -23,7 +23,7 @@
 #include "heap_statistics.h"
 
 /* Changes whenever the table or a structure in it does. */
-#define CAML_HEAP_CONTROL_VERSION 3
+#define CAML_HEAP_CONTROL_VERSION 4
 
 /* All functions may be called from any thread, with and without the domain
    lock; they touch no OCaml value and do not raise.  Between the start of the

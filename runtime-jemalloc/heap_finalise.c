@@ -15,10 +15,12 @@
    sections: a library may be bound to its thread, or hold a lock in the section that
    its finaliser takes.  Nor may they look at the heap while a compaction moves it.  So
    what the runtime's own thread finds to be dead, or a compaction, is copied, and
-   finalised at the end of Gc.compact or in the next slice that is not that thread's. */
+   finalised at the end of Gc.compact or in the next slices that are not that thread's,
+   a millisecond's worth in each. */
 
 #define CAML_INTERNALS
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include "caml/bigarray.h"
@@ -34,6 +36,46 @@ struct caml_dead_block {
   char data[];
 };
 
+#define SLICE_NS 1000000ull
+
+static struct {
+  pthread_mutex_t lock; /* nothing is locked after it */
+  struct caml_dead_block *first, **last;
+  _Atomic bool some;
+} postponed = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+void caml_heap_finalise_prefork(void) {
+  pthread_mutex_lock(&postponed.lock);
+}
+
+void caml_heap_finalise_postfork_parent(void) {
+  pthread_mutex_unlock(&postponed.lock);
+}
+
+void caml_heap_finalise_postfork_child(void) {
+  pthread_mutex_init(&postponed.lock, NULL);
+}
+
+static void append(struct caml_dead_block* dead) {
+  pthread_mutex_lock(&postponed.lock);
+  if (postponed.first == NULL) postponed.last = &postponed.first;
+  *postponed.last = dead;
+  postponed.last = &dead->next;
+  atomic_store(&postponed.some, true);
+  pthread_mutex_unlock(&postponed.lock);
+}
+
+/* NULL if there is none */
+static struct caml_dead_block* take_first(void) {
+  struct caml_dead_block* dead;
+  pthread_mutex_lock(&postponed.lock);
+  dead = postponed.first;
+  if (dead != NULL) postponed.first = dead->next;
+  atomic_store(&postponed.some, postponed.first != NULL);
+  pthread_mutex_unlock(&postponed.lock);
+  return dead;
+}
+
 static bool compacting(void) {
   return caml_heap.sweep != CAML_SWEEP_NOTHING;
 }
@@ -48,11 +90,11 @@ static bool postpone(void (*finaliser)(value), value block) {
   mlsize_t wosize = Wosize_val(block);
   struct caml_dead_block* dead = malloc(sizeof(*dead) + Bsize_wsize(wosize));
   if (dead == NULL) return false;
+  dead->next = NULL;
   dead->finaliser = finaliser;
   dead->header = Caml_out_of_heap_header(wosize, Custom_tag);
   memcpy(dead->data, Op_val(block), Bsize_wsize(wosize));
-  dead->next = atomic_load(&caml_heap.dead_blocks);
-  while (!atomic_compare_exchange_weak(&caml_heap.dead_blocks, &dead->next, dead)) {}
+  append(dead);
   return true;
 }
 
@@ -63,14 +105,23 @@ void caml_heap_finalise(void (*finaliser)(value), value block) {
   if (!later || !postpone(finaliser, block)) finaliser(block);
 }
 
+/* False if there is none left. */
+static bool finalise_first(void) {
+  struct caml_dead_block* dead = take_first();
+  if (dead == NULL) return false;
+  dead->finaliser(Val_hp(&dead->header));
+  free(dead);
+  return true;
+}
+
 void caml_heap_finalise_postponed(void) {
-  struct caml_dead_block* dead;
-  if (atomic_load(&caml_heap.dead_blocks) == NULL || in_place_of_domain()) return;
-  dead = atomic_exchange(&caml_heap.dead_blocks, NULL);
-  while (dead != NULL) {
-    struct caml_dead_block* next = dead->next;
-    dead->finaliser(Val_hp(&dead->header));
-    free(dead);
-    dead = next;
-  }
+  if (in_place_of_domain()) return;
+  while (finalise_first()) {}
+}
+
+void caml_heap_finalise_some(void) {
+  uint64_t began;
+  if (!atomic_load(&postponed.some) || in_place_of_domain()) return;
+  began = caml_heap_now();
+  while (finalise_first() && caml_heap_now() - began < SLICE_NS) {}
 }

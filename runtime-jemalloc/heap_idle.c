@@ -31,9 +31,6 @@
    program make an idle one. */
 #define LOOKS 4
 
-/* How long to go without a thread that could not be made */
-#define RETRY_NS 1000000000ull
-
 /* But not more often than this */
 #define LEAST_WAIT NS_PER_MS
 
@@ -98,6 +95,7 @@ static void sleep_until_woken(struct caml_idle* idle) {
 static void* watch(void* data) {
   struct caml_idle* idle = data;
   uint64_t since;
+  caml_thread_settle();
   lock(idle);
   idle->began = idle->history.ended = caml_heap_now();
   while (!atomic_load(&idle->stopping)) {
@@ -117,10 +115,11 @@ static void* watch(void* data) {
    section some time later tries again. */
 static bool start(struct caml_idle* idle) {
   uint64_t now = caml_heap_now();
-  if (now < idle->deadline) return false;
-  idle->deadline = now + RETRY_NS;
+  if (!caml_thread_may_retry(&idle->retry, now)) return false;
   idle->running = caml_thread_start(&idle->thread, caml_thread_program_stack(),
                                     watch, idle);
+  caml_thread_tried(&idle->retry, now, idle->running);
+  caml_heap_tell_refused_threads();
   return idle->running;
 }
 

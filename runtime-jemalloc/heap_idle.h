@@ -24,6 +24,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "caml/config.h"
+#include "jemalloc_thread.h"
 
 /* Words that the program has allocated since it began, by promotion too */
 struct caml_idle_count { uint64_t major, minor; };
@@ -58,8 +59,8 @@ struct caml_idle {
   /* The domain, by its state, whose lock the thread has and which it works for */
   void* _Atomic in_place_of;
   uint64_t began;        /* since when the program has been idle, ns */
-  uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken.
-                            Without a thread: when to try again to make one */
+  uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken */
+  struct caml_thread_retry retry; /* of making the thread */
   struct caml_idle_history history;
   struct caml_idle_count at_fork; /* what a child has from its parent */
   struct caml_idle_count compacted; /* when the program last compacted by itself */

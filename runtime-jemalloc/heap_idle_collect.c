@@ -62,17 +62,6 @@
 #define COMPACT_BYTES ((size_t)1 << 20)
 #define COMPACT_PART 20
 
-#if OCAML_VERSION < 50200
-static void finish_cycle(bool compact) {
-  (void)compact;
-  caml_finish_major_cycle();
-}
-#else
-static void finish_cycle(bool compact) {
-  caml_finish_major_cycle(compact);
-}
-#endif
-
 #if OCAML_VERSION < 50500
 
 /* Marking has begun when a cycle has. */
@@ -288,7 +277,7 @@ static void compact(struct round* r) {
   struct caml_idle* idle = &caml_heap.idle;
   uint64_t began = caml_heap_now();
   atomic_store(&idle->compacting, true);
-  finish_cycle(true);
+  caml_heap_finish_cycle(true);
   atomic_store(&idle->compacting, false);
   caml_heap_reset_pacing();
   note_stop(&idle->history, (double)(caml_heap_now() - began), r->used);
@@ -307,9 +296,12 @@ static bool too_early(struct caml_idle* idle, const struct round* r,
   return true;
 }
 
+/* Gc.set { max_overhead = 1_000_000 } is said by who has C code that needs blocks to
+   stay where they are. */
 static bool worth_compacting(const struct round* r) {
   size_t free = r->used > r->live ? Bsize_wsize(r->used - r->live) : 0;
   return OCAML_VERSION >= 50200
+    && caml_heap_knob_get(CAML_KNOB_max_overhead) < CAML_OVERHEAD_NEVER
     && free >= COMPACT_BYTES && free >= caml_heap_in_use() / COMPACT_PART;
 }
 

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "caml/heap_memory.h"
+#include "caml/major_gc.h"
 #include "caml/memory.h"
 #include "caml/misc.h"
 #include "caml/version.h"
@@ -40,7 +41,6 @@ struct caml_heap {
   enum caml_heap_sweep sweep; /* in the compaction under way */
   bool finalisers_waited; /* at the end of the last cycle */
   _Atomic bool third_cycle; /* The second of Gc.compact has not compacted. */
-  struct caml_dead_block* _Atomic dead_blocks; /* see heap_finalise.c */
   struct caml_heap_automatic automatic;
   pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others but idle's */
   _Atomic bool ready; /* there is an arena */
@@ -59,6 +59,15 @@ static inline size_t caml_heap_in_use(void) {
 /* [caml_heap_try_alloc] but for the pages. */
 value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
                                 reserved_t reserved CAML_HEAP_PINNED_PARAMETER);
+
+/* How often a thread of the runtime's could not be made; the other says so on stderr,
+   once, under OCAMLRUNPARAM=v=.  From any thread. */
+size_t caml_heap_refused_threads(void);
+void caml_heap_tell_refused_threads(void);
+
+/* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.  By a
+   domain's thread. */
+void caml_heap_note_limit(void);
 
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */
@@ -83,9 +92,26 @@ static inline bool caml_heap_is_whole(void) {
 void caml_compact_decide(int asked);
 
 /* Finalises the custom blocks for which [caml_heap_finalise] has left that to the
-   program's own threads, unless it is called by another.  Where no lock is held that
-   a finaliser may want. */
+   program's own threads, unless it is called by another: all of them, or as many as
+   take a millisecond.  Where no lock is held that a finaliser may want. */
 void caml_heap_finalise_postponed(void);
+void caml_heap_finalise_some(void);
+
+/* Around a fork; the third instead of the second in the child. */
+void caml_heap_finalise_prefork(void);
+void caml_heap_finalise_postfork_parent(void);
+void caml_heap_finalise_postfork_child(void);
+
+/* The rest of the major cycle under way, at once; and a compaction, where OCaml has
+   one. */
+static inline void caml_heap_finish_cycle(bool compact) {
+#if OCAML_VERSION < 50200
+  (void)compact;
+  caml_finish_major_cycle();
+#else
+  caml_finish_major_cycle(compact);
+#endif
+}
 
 /* After a cycle that nobody's allocation called for: the next begins when it would have
    without, instead of a cycle's worth of allocation later. */

@@ -75,7 +75,8 @@ enum caml_compact_purge {
   KNOB(max_overhead, "%", 200, 0, 1000000, "never=1000000",                   \
        CAML_KNOB_ANY_TIME,                                                    \
        "how much memory the heap may have beyond its blocks, of what these "  \
-       "take, before a major cycle ends with a compaction; 0: each does")     \
+       "take, before a major cycle ends with a compaction; 0: each does; "    \
+       "never: nor does an idle program compact")                             \
   KNOB(heap_stats, "", CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_OFF,              \
        CAML_HEAP_STATS_JSON, "off=0 table=1 json=2", CAML_KNOB_ANY_TIME,      \
        "print the statistics of the heap on stderr at exit")

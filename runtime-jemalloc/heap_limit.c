@@ -16,6 +16,9 @@
 
 #define CAML_INTERNALS
 
+#include "caml/fail.h"
+#include "caml/fiber.h"
+#include "caml/finalise.h"
 #include "caml/heap_memory.h"
 #include "caml/major_gc.h"
 #include "caml/memory.h"
@@ -61,24 +64,37 @@ value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, t
   return block;
 }
 
-#if OCAML_VERSION < 50200
-#define finish_major_cycle() caml_finish_major_cycle()
-#else
-#define finish_major_cycle() caml_finish_major_cycle(0)
-#endif
+/* Gc.set { max_overhead = 1_000_000 } forbids what was not asked for. */
+static bool may_compact(void) {
+  return OCAML_VERSION >= 50200
+    && caml_heap_knob_get(CAML_KNOB_max_overhead) < CAML_OVERHEAD_NEVER;
+}
 
 /* What is unreachable now is gone after at most three cycles. */
 static void collect(void) {
   for (int i = 0; i < 3; i++) {
-    finish_major_cycle();
+    caml_heap_finish_cycle(false);
     caml_heap_reset_pacing();
   }
+}
+
+static void compact(void) {
+  caml_heap_finish_cycle(true);
+  caml_heap_reset_pacing();
+}
+
+/* Collects all garbage, and compacts if that is not enough for [size] bytes more.
+   Is there room now? */
+static bool make_room(size_t size, size_t max) {
+  collect();
+  if (!fits(size, max) && may_compact()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  return fits(size, max);
 }
 
 void caml_heap_make_room(mlsize_t wosize) {
   size_t max = limit(), size = needed(wosize);
-  if (max > 0 && size <= max && !fits(size, max)) collect();
+  if (max > 0 && size <= max && !fits(size, max)) make_room(size, max);
 }
 
 #ifdef NATIVE_CODE
@@ -105,13 +121,56 @@ static bool may_raise(void) {
 
 #endif
 
-/* Finalisers, and the alarms of the library's [on_limit], may make room. */
-bool caml_heap_over_limit(void) {
+#ifdef NATIVE_CODE
+
+extern value caml_exn_Out_of_memory[1]; /* in no header */
+
+static value out_of_memory(void) {
+  return (value)caml_exn_Out_of_memory;
+}
+
+#else
+
+static value out_of_memory(void) {
+  return Field(caml_global_data, OUT_OF_MEMORY_EXN);
+}
+
+#endif
+
+#if OCAML_VERSION < 50300
+#define Result_unit Val_unit
+#define Result_exception(exn) Make_exception_result(exn)
+#define caml_result_is_exception(result) Is_exception_result(result)
+#define caml_final_do_calls_res caml_final_do_calls_exn
+#endif
+
+/* Memory was taken past the limit since the program was last told. */
+static _Atomic bool passed;
+
+/* A minor collection, which may be one that C code has called for, goes past the
+   limit: the program sees it at its next safe point. */
+void caml_heap_note_limit(void) {
   size_t max = limit();
-  if (max == 0 || fits(0, max)) return false;
-  collect();
-  if (fits(0, max)) return false;
-  caml_process_pending_actions();
-  collect();
-  return !fits(0, max) && may_raise();
+  if (max == 0 || fits(0, max)) return;
+  atomic_store(&passed, true);
+  if (Caml_state_opt != NULL) caml_set_action_pending(Caml_state);
+}
+
+/* What is promoted meanwhile is not taken by the program. */
+static bool keeps_limit(void) {
+  size_t max = limit();
+  bool keeps = max == 0 || fits(0, max) || make_room(0, max);
+  atomic_store(&passed, false);
+  return keeps;
+}
+
+/* Finalisers, and the alarms of the library's [on_limit], may make room: they run
+   without being told of the limit, unless they go past it further. */
+caml_heap_result caml_heap_check_limit(void) {
+  caml_heap_result called;
+  if (!atomic_load(&passed) || keeps_limit()) return Result_unit;
+  called = caml_final_do_calls_res();
+  if (caml_result_is_exception(called)) return called;
+  if (keeps_limit() || !may_raise()) return Result_unit;
+  return Result_exception(out_of_memory());
 }

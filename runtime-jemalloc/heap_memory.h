@@ -72,10 +72,16 @@ value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize, tag_t 
    lock; runs no OCaml code. */
 void caml_heap_make_room(mlsize_t wosize);
 
-/* Is the heap past the limit, its garbage collected, so that the program is to
-   get [Out_of_memory]?  Called where OCaml code that allocates may be
-   interrupted, and raise; if true, it has to. */
-bool caml_heap_over_limit(void);
+/* If memory was taken past the limit, collects garbage and calls finalisers; if the
+   heap still is past it, returns the exception [Out_of_memory], once until more is
+   taken.  Or the exception of a finaliser.  Called where pending actions are
+   processed, and OCaml code may run and raise. */
+#if OCAML_VERSION < 50300
+typedef value caml_heap_result; /* Val_unit, or an encoded exception */
+#else
+typedef caml_result caml_heap_result;
+#endif
+caml_heap_result caml_heap_check_limit(void);
 
 /* A compaction has ended: the memory of the pools and large blocks that were
    put back goes to the OS before this returns, unless Xcompact_purge or a

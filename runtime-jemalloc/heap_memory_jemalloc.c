@@ -70,6 +70,7 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
 static void prefork(void) {
   caml_idle_hold(&caml_heap.idle);
   pthread_mutex_lock(&caml_heap.limit_lock);
+  caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
 }
@@ -77,6 +78,7 @@ static void prefork(void) {
 static void postfork_parent(void) {
   caml_arena_postfork(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
+  caml_heap_finalise_postfork_parent();
   pthread_mutex_unlock(&caml_heap.limit_lock);
   caml_idle_release(&caml_heap.idle);
 }
@@ -84,6 +86,7 @@ static void postfork_parent(void) {
 static void postfork_child(void) {
   caml_arena_forked(&caml_heap.arena);
   caml_background_forked(&caml_heap.background);
+  caml_heap_finalise_postfork_child();
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
   caml_idle_forked(&caml_heap.idle);
 }
@@ -130,13 +133,16 @@ static unsigned shard(void) {
 
 void* caml_heap_pool_get(void) {
   void* pool = caml_arena_get_pool(&caml_heap.arena, shard());
-  if (pool != NULL) atomic_fetch_add(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  if (pool == NULL) return NULL;
+  atomic_fetch_add(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  caml_heap_note_limit();
   return pool;
 }
 
 void caml_heap_pool_put(void* pool) {
-  caml_arena_put_pool(&caml_heap.arena, pool);
+  /* first: statistics never count more in use than there is */
   atomic_fetch_sub(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  caml_arena_put_pool(&caml_heap.arena, pool);
   caml_background_freed(&caml_heap.background);
 }
 
@@ -159,8 +165,8 @@ void* caml_heap_large_get(asize_t size) {
 }
 
 void caml_heap_large_put(void* block, asize_t size) {
-  caml_arena_put(&caml_heap.arena, block, size);
   atomic_fetch_sub(&caml_heap.in_use.large, size);
+  caml_arena_put(&caml_heap.arena, block, size);
   caml_background_freed(&caml_heap.background);
 }
 
@@ -180,6 +186,19 @@ bool caml_heap_give_back(enum caml_compact_purge how) {
   }
   caml_background_release(&caml_heap.background);
   return done;
+}
+
+size_t caml_heap_refused_threads(void) {
+  return atomic_load(&caml_heap.background.retry.failures)
+    + atomic_load(&caml_heap.idle.retry.failures);
+}
+
+void caml_heap_tell_refused_threads(void) {
+  static _Atomic bool told;
+  if (caml_heap_refused_threads() == 0 || atomic_exchange(&told, true)) return;
+  caml_gc_message(-1, "The system refuses a thread for the major heap: unused "
+                  "memory goes back while the program runs, not when it is "
+                  "idle\n");
 }
 
 void caml_heap_compacted(void) {

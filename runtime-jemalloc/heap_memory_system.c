@@ -185,8 +185,12 @@ void caml_heap_make_room(mlsize_t wosize) {
   (void)wosize;
 }
 
-bool caml_heap_over_limit(void) {
-  return false;
+#if OCAML_VERSION < 50300
+#define Result_unit Val_unit
+#endif
+
+caml_heap_result caml_heap_check_limit(void) {
+  return Result_unit;
 }
 
 bool caml_heap_memory_parse(const char* text) {

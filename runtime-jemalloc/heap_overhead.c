@@ -36,9 +36,6 @@ extern uintnat caml_percent_free;
 extern _Atomic uintnat caml_percent_free;
 #endif
 
-/* From here on never, as in OCaml 4 */
-#define NEVER 1000000
-
 /* From the guess to the compaction it takes one part in so much of the time. */
 #define TIME_PART 50
 
@@ -251,12 +248,11 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   struct caml_overhead* o = &caml_heap.overhead;
   intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
   bool others;
-  caml_background_pace(&caml_heap.background);
   note_who_takes_part();
   others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
     || !adopted || !caml_heap_is_whole();
   o->compacting = false;
-  if (percent > 0 && percent < NEVER) {
+  if (percent > 0 && percent < CAML_OVERHEAD_NEVER) {
     consider(o, percent, others);
   } else {
     stop_hurrying(o);
@@ -269,7 +265,9 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
 }
 
 double caml_heap_hurry(intnat howmuch) {
-  caml_heap_finalise_postponed();
+  caml_background_poll(&caml_heap.background);
+  caml_heap_tell_refused_threads();
+  caml_heap_finalise_some();
   return howmuch == AUTO_TRIGGERED_MAJOR_SLICE ? caml_heap.overhead.hurry : 0.0;
 }
 
@@ -300,5 +298,5 @@ intnat caml_heap_max_overhead(void) {
 void caml_heap_set_max_overhead(intnat percent) {
   char message[CAML_HEAP_KNOB_MESSAGE];
   caml_heap_knob_set(CAML_KNOB_max_overhead,
-                     percent > NEVER ? NEVER : percent, message);
+                     percent > CAML_OVERHEAD_NEVER ? CAML_OVERHEAD_NEVER : percent, message);
 }

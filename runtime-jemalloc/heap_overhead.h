@@ -21,6 +21,9 @@
 #include <stdint.h>
 #include "caml/heap_memory.h"
 
+/* Xmax_overhead, from here on: no compaction that nobody asked for, as in OCaml 4 */
+#define CAML_OVERHEAD_NEVER 1000000
+
 struct caml_overhead {
   uint64_t allocated[2]; /* bytes, since the program began, at the ends of cycles: the
                             last, the one before */

@@ -97,17 +97,15 @@ static void read_jemalloc(struct reader* r, struct caml_heap_statistics* s) {
 }
 
 /* Free pools of runs, which jemalloc takes for allocated */
-static void read_free_pools(struct caml_pools* pools,
-                            struct caml_heap_statistics* s) {
-  struct caml_free_pools some = caml_pools_free(pools);
-  size_t all = some.dirty + some.muzzy + some.retained;
-  s->allocated -= all;
-  s->active -= all;
-  s->dirty += some.dirty;
-  s->muzzy += some.muzzy;
-  s->retained += some.retained;
-  s->mapped -= some.retained;
-  s->resident -= some.retained;
+static void add_free_pools(const struct caml_free_pools* some,
+                           struct caml_heap_statistics* s) {
+  s->allocated -= some->dirty + some->muzzy + some->retained;
+  s->active -= some->dirty + some->muzzy + some->retained;
+  s->dirty += some->dirty;
+  s->muzzy += some->muzzy;
+  s->retained += some->retained;
+  s->mapped -= some->retained;
+  s->resident -= some->retained;
 }
 
 #define READ_HOOK(name, help)                                                 \
@@ -141,25 +139,50 @@ static uint64_t epoch(struct reader* r, bool refresh) {
   return epoch;
 }
 
-bool caml_heap_statistics_read(struct caml_arena* arena,
-                               const struct caml_heap_in_use* in_use,
-                               const struct caml_heap_automatic* automatic,
-                               struct caml_heap_statistics* s) {
-  struct reader r = { .arena = arena->index, .ok = true };
+/* While the locks of the pools are held, so that none is got or put */
+static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
+                            struct caml_heap_statistics* s,
+                            struct caml_free_pools* some) {
   uint64_t moment;
-  caml_arena_statistics_lock(arena);
-  for (int i = 0; i < TRIES; i++) {
-    moment = epoch(&r, true);
-    s->pools = atomic_load(&in_use->pools);
-    s->large_blocks = atomic_load(&in_use->large);
-    read_jemalloc(&r, s);
-    read_free_pools(&arena->pools, s);
-    read_hooks(&arena->extents, s);
-    s->decay_stretch = atomic_load(&arena->pace.stretch);
-    CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)
-    if (epoch(&r, false) == moment) break;
-  }
-  caml_arena_statistics_unlock(arena);
+  caml_pools_lock(&h->arena->pools);
+  moment = epoch(r, true);
+  s->pools = atomic_load(&h->in_use->pools);
+  s->large_blocks = atomic_load(&h->in_use->large);
+  *some = caml_pools_free_locked(&h->arena->pools);
+  caml_pools_unlock(&h->arena->pools);
+  return moment;
+}
+
+/* A block that came or went while jemalloc added up may be missing in its sum. */
+static void add_missing(struct caml_heap_statistics* s) {
+  size_t in_use = s->pools + s->large_blocks;
+  size_t missing = s->allocated < in_use ? in_use - s->allocated : 0;
+  s->allocated += missing;
+  if (s->active < s->allocated) s->active = s->allocated;
+}
+
+static bool read_once(struct reader* r, const struct caml_heap_counted* h,
+                      struct caml_heap_statistics* s) {
+  const struct caml_heap_automatic* automatic = h->automatic;
+  struct caml_free_pools some;
+  uint64_t moment = count_pools(r, h, s, &some);
+  read_jemalloc(r, s);
+  add_free_pools(&some, s);
+  read_hooks(&h->arena->extents, s);
+  add_missing(s);
+  s->decay_stretch = atomic_load(&h->arena->pace.stretch);
+  s->heap_limit = h->heap_limit;
+  s->refused_threads = h->refused_threads;
+  CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)
+  return epoch(r, false) == moment;
+}
+
+bool caml_heap_statistics_read(const struct caml_heap_counted* heap,
+                               struct caml_heap_statistics* s) {
+  struct reader r = { .arena = heap->arena->index, .ok = true };
+  caml_arena_statistics_lock(heap->arena);
+  for (int i = 0; i < TRIES && !read_once(&r, heap, s); i++) {}
+  caml_arena_statistics_unlock(heap->arena);
   return r.ok;
 }
 

@@ -54,6 +54,8 @@ struct caml_heap_in_use {
   STAT(muzzy_purge_calls, "", "extents that they purged")                     \
   STAT(muzzy_purged, "B", "that they purged")                                 \
   STAT(decay_stretch, "", "times as long as asked for, free pages stay")      \
+  STAT(heap_limit, "B", "Xheap_limit; 0: none")                               \
+  STAT(refused_threads, "", "attempts to make a thread that failed")          \
   CAML_HEAP_AUTOMATIC(STAT)
 
 /* What nobody asked for */
@@ -85,12 +87,20 @@ struct caml_heap_automatic {
 };
 #undef CAML_HEAP_COUNTER
 
-/* Fills in [statistics].  What jemalloc counts is of one moment, unless others
-   keep setting its "epoch", and the rest of about that one.  Some 100
+/* Where the heap's statistics are from */
+struct caml_heap_counted {
+  struct caml_arena* arena;
+  const struct caml_heap_in_use* in_use;
+  const struct caml_heap_automatic* automatic;
+  size_t heap_limit, refused_threads;
+};
+
+/* Fills in [statistics].  Pools, in use and free, are counted at one moment, in
+   which no domain gets or puts one.  What jemalloc counts is of about that
+   moment, unless others keep setting its "epoch": blocks may come and go while
+   it adds up.  In any case [allocated] >= [pools] + [large_blocks].  Some 100
    microseconds.  False if jemalloc has no memory for them.  From any thread. */
-bool caml_heap_statistics_read(struct caml_arena* arena,
-                               const struct caml_heap_in_use* in_use,
-                               const struct caml_heap_automatic* automatic,
+bool caml_heap_statistics_read(const struct caml_heap_counted* heap,
                                struct caml_heap_statistics* statistics);
 
 enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,

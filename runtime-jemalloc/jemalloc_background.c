@@ -55,6 +55,7 @@ static void sleep_until_woken(struct caml_background* b) {
 
 static void* background(void* data) {
   struct caml_background* b = data;
+  caml_thread_settle();
   lock(b);
   while (!b->stopping) {
     if (decay(b))
@@ -67,16 +68,21 @@ static void* background(void* data) {
   return NULL;
 }
 
-/* Makes the thread, with the lock held.  Without one, the decay happens when
-   the arena is used, and the next [caml_background_freed] tries again. */
+/* Makes the thread, with the lock held.  Where there can be none,
+   [caml_background_poll] does its work, and tries again. */
 static bool start(struct caml_background* b) {
+  uint64_t now = caml_heap_now();
+  if (!caml_thread_may_retry(&b->retry, now)) return false;
   b->running = caml_thread_start(&b->thread, STACK_SIZE, background, b);
+  caml_thread_tried(&b->retry, now, b->running);
   return b->running;
 }
 
 void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
   b->arena = arena;
   b->running = b->stopping = false;
+  b->retry = (struct caml_thread_retry){ .failures = 0 };
+  atomic_store(&b->next_poll, 0);
   atomic_store(&b->state, CAML_BACKGROUND_OFF);
   caml_thread_init_lock(&b->lock, &b->changed);
 }
@@ -105,18 +111,35 @@ void caml_background_off(struct caml_background* b) {
   unlock(b);
 }
 
-void caml_background_pace(struct caml_background* b) {
-  if (atomic_load(&b->state) != CAML_BACKGROUND_OFF) return;
+static bool has_thread(struct caml_background* b) {
+  enum caml_background_state state = atomic_load(&b->state);
+  return state == CAML_BACKGROUND_ASLEEP || state == CAML_BACKGROUND_AWAKE;
+}
+
+/* Threads that are late leave it to the one that is not. */
+void caml_background_poll(struct caml_background* b) {
+  uint64_t now, next;
+  if (has_thread(b)) return;
+  now = caml_heap_now();
+  next = atomic_load(&b->next_poll);
+  if (now < next
+      || !atomic_compare_exchange_strong(&b->next_poll, &next,
+                                         now + INTERVAL_NS))
+    return;
   lock(b);
-  caml_arena_pace(b->arena);
+  decay(b);
+  if (atomic_load(&b->state) == CAML_BACKGROUND_REFUSED
+      && caml_thread_may_retry(&b->retry, now))
+    atomic_store(&b->state, CAML_BACKGROUND_ASLEEP); /* who frees makes it */
   unlock(b);
 }
 
 void caml_background_wake(struct caml_background* b) {
   lock(b);
-  if (atomic_load(&b->state) == CAML_BACKGROUND_ASLEEP
-      && !b->stopping && (b->running || start(b))) {
-    atomic_store(&b->state, CAML_BACKGROUND_AWAKE);
+  if (atomic_load(&b->state) == CAML_BACKGROUND_ASLEEP && !b->stopping) {
+    bool running = b->running || start(b);
+    atomic_store(&b->state, running ? CAML_BACKGROUND_AWAKE
+                 : CAML_BACKGROUND_REFUSED);
     pthread_cond_broadcast(&b->changed);
   }
   unlock(b);

@@ -25,8 +25,9 @@
 #include "jemalloc_thread.h"
 
 enum caml_background_state {
-  CAML_BACKGROUND_OFF,    /* no thread, and none is wanted */
-  CAML_BACKGROUND_ASLEEP, /* no thread yet, or it waits to be woken up */
+  CAML_BACKGROUND_OFF,     /* no thread, and none is wanted */
+  CAML_BACKGROUND_REFUSED, /* no thread could be made: the next attempt is later */
+  CAML_BACKGROUND_ASLEEP,  /* no thread yet, or it waits to be woken up */
   CAML_BACKGROUND_AWAKE
 };
 
@@ -38,6 +39,8 @@ struct caml_background {
   pthread_t thread;
   bool running;  /* there is [thread] */
   bool stopping; /* it is to end */
+  struct caml_thread_retry retry; /* of making it */
+  _Atomic uint64_t next_poll;     /* ns, where there is no thread */
 };
 
 /* Makes [background] ready, off.  Called once, with [arena] ready.  [background]
@@ -51,9 +54,10 @@ void caml_background_on(struct caml_background* background);
 /* Ends the thread, and waits for that.  From any thread but this one. */
 void caml_background_off(struct caml_background* background);
 
-/* [caml_arena_pace], where there is no thread to do it.  Called now and then, from any
-   thread. */
-void caml_background_pace(struct caml_background* background);
+/* Does what the thread would, where there is none, and makes one where none could be
+   made before.  To be called now and then; some nanoseconds if there is a thread.
+   From any thread. */
+void caml_background_poll(struct caml_background* background);
 
 /* Called by [caml_background_freed]. */
 void caml_background_wake(struct caml_background* background);

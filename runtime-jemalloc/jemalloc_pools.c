@@ -515,6 +515,13 @@ struct caml_free_pools caml_pools_free(struct caml_pools* pools) {
   return sum;
 }
 
+struct caml_free_pools caml_pools_free_locked(struct caml_pools* pools) {
+  struct caml_free_pools sum = { 0, 0, 0 };
+  for (int i = 0; i < CAML_POOL_SHARDS; i++)
+    add_free(pools, &pools->shards[i], &sum);
+  return sum;
+}
+
 bool caml_pools_decays(struct caml_pools* pools) {
   struct caml_free_pools some = caml_pools_free(pools);
   return (some.dirty > 0 && atomic_load(&pools->dirty_ms) >= 0)

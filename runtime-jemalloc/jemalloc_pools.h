@@ -94,12 +94,15 @@ void caml_pools_purge(struct caml_pools* pools);
 void caml_pools_hold_decay(struct caml_pools* pools);
 void caml_pools_release_decay(struct caml_pools* pools);
 
+/* The second with the locks, from [caml_pools_lock]. */
 struct caml_free_pools caml_pools_free(struct caml_pools* pools);
+struct caml_free_pools caml_pools_free_locked(struct caml_pools* pools);
 
 /* Does something decay some time? */
 bool caml_pools_decays(struct caml_pools* pools);
 
-/* Around a fork; the third instead of the second in the child. */
+/* Between the first two no pool is got or put.  Around a fork too; the third instead
+   of the second in the child. */
 void caml_pools_lock(struct caml_pools* pools);
 void caml_pools_unlock(struct caml_pools* pools);
 void caml_pools_forked(struct caml_pools* pools);

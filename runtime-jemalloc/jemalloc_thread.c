@@ -10,9 +10,10 @@
 /*                                                                        */
 /**************************************************************************/
 
-#define _GNU_SOURCE /* dl_iterate_phdr */
+#define _GNU_SOURCE /* dl_iterate_phdr, sched_getaffinity */
 
 #include <link.h>
+#include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -59,6 +60,17 @@ static size_t stack_size(size_t wanted) {
   return (wanted + tls + THREAD_DATA + unit - 1) & -unit;
 }
 
+/* A new thread inherits the policy and the processors of the one that made it,
+   which may be a real-time one that is bound to one of them.  What the system
+   refuses stays. */
+void caml_thread_settle(void) {
+  struct sched_param none = { .sched_priority = 0 };
+  cpu_set_t set;
+  pthread_setschedparam(pthread_self(), SCHED_OTHER, &none);
+  if (sched_getaffinity(getpid(), sizeof(set), &set) == 0)
+    sched_setaffinity(0, sizeof(set), &set);
+}
+
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data) {
   pthread_attr_t attr;
@@ -72,6 +84,20 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
   pthread_sigmask(SIG_SETMASK, &saved, NULL);
   pthread_attr_destroy(&attr);
   return error == 0;
+}
+
+#define RETRY_FIRST 1000000000ull /* ns */
+#define RETRY_MOST (60 * RETRY_FIRST)
+
+void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now, bool made) {
+  if (made) {
+    retry->not_before = retry->wait = 0;
+    return;
+  }
+  if (retry->wait == 0) retry->wait = RETRY_FIRST;
+  retry->not_before = now + retry->wait;
+  retry->wait = 2 * retry->wait < RETRY_MOST ? 2 * retry->wait : RETRY_MOST;
+  atomic_fetch_add(&retry->failures, 1);
 }
 
 void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed) {

@@ -16,6 +16,7 @@
 #define CAML_JEMALLOC_THREAD_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -41,6 +42,28 @@ size_t caml_thread_program_stack(void);
    there is no memory for it, or the system has no more threads. */
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data);
+
+/* To be called first by the new thread: it runs under the ordinary scheduling
+   policy, and where the process's first thread may run, whatever thread it was
+   made by. */
+void caml_thread_settle(void);
+
+/* When to try again to make a thread that could not be made: after a second, then
+   twice as long each time, up to a minute.  All zeros: never tried. */
+struct caml_thread_retry {
+  _Atomic size_t failures; /* in all; may be read by any thread */
+  uint64_t not_before;     /* ns */
+  uint64_t wait;           /* ns, after the next failure; 0: the first */
+};
+
+/* May it be tried [now]?  Changes nothing. */
+static inline bool caml_thread_may_retry(const struct caml_thread_retry* retry,
+                                         uint64_t now) {
+  return now >= retry->not_before;
+}
+
+/* It was, with that result. */
+void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now, bool made);
 
 /* Makes both ready, also over what a fork has left of them. */
 void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed);

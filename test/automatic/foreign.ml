@@ -4,11 +4,14 @@ external forks : int -> unit = "foreign_forks"
 type custom
 external custom : int -> int -> custom = "foreign_custom"
 external finalised : unit -> int = "foreign_finalised"
+external slow : unit -> custom = "foreign_slow"
+external slow_finalised : unit -> int = "foreign_slow_finalised"
 
 let compactions () = (Gc.quick_stat ()).compactions
 
 let table = Hashtbl.create 16
 let customs = ref []
+let slow_customs = ref []
 
 let work i =
   Hashtbl.replace table (i mod 50) (List.init 2000 (fun n -> string_of_int (n + i)));
@@ -29,6 +32,7 @@ let () =
   Callback.register "work" work;
   ignore (Thread.create (fun () -> ()) ());
   customs := List.init 100 (fun i -> custom (i + 1) (if i mod 10 = 0 then 10_000 else 8));
+  slow_customs := List.init 10 (fun _ -> slow ());
   let some = some_of_many () in
   Gc.full_major ();
   let compacted = compactions () in
@@ -36,6 +40,7 @@ let () =
   (* nothing is allocated from here on: only an idle collection finds these, and one
      more, in the minor heap *)
   customs := [];
+  slow_customs := [];
   ignore (Sys.opaque_identity (custom 1_000 8));
   ignore (Sys.opaque_identity (bigarray ()));
   let before = Rss.mib () in
@@ -43,10 +48,25 @@ let () =
   (* of the C library's memory, on whatever thread *)
   assert (Rss.mib () <= before - 40);
   assert (held == some);
-  assert (finalised () = 0);
-  (* finds nothing new, but calls what was left to it *)
-  ignore (Gc.major_slice 1);
+  assert (finalised () = 0 && slow_finalised () = 0);
+  (* Slices find nothing new, but call what was left to them: as much as takes a
+     millisecond each. *)
+  let most = ref 0 in
+  for _ = 1 to 50 do
+    let before = slow_finalised () in
+    ignore (Gc.major_slice 1);
+    most := max !most (slow_finalised () - before)
+  done;
   assert (finalised () = 6_050);
+  assert (slow_finalised () = 10 && !most = 1);
+  (* Gc.compact calls all at once *)
+  slow_customs := List.init 10 (fun _ -> slow ());
+  Gc.full_major ();
+  slow_customs := [];
+  ignore (hold some 2);
+  assert (slow_finalised () = 10);
+  Gc.compact ();
+  assert (slow_finalised () = 20);
   assert (compactions () > compacted || Sys.ocaml_version < "5.2");
   Array.iteri (fun i s -> assert (s = Some (string_of_int (4 * i)))) held;
   calls 300;

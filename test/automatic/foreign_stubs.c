@@ -54,6 +54,31 @@ value foreign_custom(value number, value size) {
   return block;
 }
 
+static long slow;
+
+/* Longer than what one slice is to do */
+static void finalise_slowly(value block) {
+  (void)block;
+  usleep(2000);
+  slow++;
+}
+
+static struct custom_operations slow_operations = {
+  "runtime-jemalloc.test.slow", finalise_slowly, custom_compare_default,
+  custom_hash_default, custom_serialize_default, custom_deserialize_default,
+  custom_compare_ext_default, custom_fixed_length_default
+};
+
+value foreign_slow(value unit) {
+  (void)unit;
+  return caml_alloc_custom(&slow_operations, sizeof(long), 0, 1);
+}
+
+value foreign_slow_finalised(value unit) {
+  (void)unit;
+  return Val_long(slow);
+}
+
 /* The sum of the numbers of those that were finalised; -1 if any was on another thread
    than the program's. */
 value foreign_finalised(value unit) {

@@ -68,6 +68,16 @@ let never () =
   Printf.printf "%d of %d MiB\n" (rss ()) peak;
   assert (rss () > peak * 3 / 4 && compactions () = 0)
 
+(* Blocks stay where they are, as C code may want it: garbage is collected, and what is
+   free of it goes back. *)
+let unmoved () =
+  Gc.set { (Gc.get ()) with max_overhead = 1_000_000 };
+  let before = cycles () in
+  ignore (grow_and_drop 100);
+  Unix.sleepf 2.;
+  assert (cycles () >= before + 2 && compactions () = 0);
+  intact ()
+
 (* Threads in all the ways that they wait *)
 let threads () =
   let peak = grow_and_drop 100 in
@@ -279,6 +289,7 @@ let () =
   match Sys.argv.(1) with
   | "single" -> single ()
   | "never" -> never ()
+  | "unmoved" -> unmoved ()
   | "threads" -> threads ()
   | "domains" -> domains ()
   | "fork" -> fork ()

@@ -82,6 +82,15 @@ let () =
     (fun () -> set Unsigned "thread.arena" (-1));
   error "max_background_threads" (Refused "the value is out of range")
     (fun () -> set Size "max_background_threads" (-1));
+  let no_threads =
+    Refused "a forked child would have no such threads; background_purge \
+             has one that it gets" in
+  set Bool "background_thread" false;
+  set_mib (mib Bool "background_thread") false;
+  error "background_thread" no_threads (fun () -> set Bool "background_thread" true);
+  error "background_thread" no_threads
+    (fun () -> set_mib (mib Bool "background_thread") true);
+  assert (not (get Bool "background_thread"));
   let refused = Refused "it would take memory that is in use" in
   List.iter
     (fun what ->

@@ -36,6 +36,35 @@ let small () =
     l := []
   done
 
+(* The same, allocated by C code alone *)
+let through_c () =
+  for round = 1 to 3 do
+    let blocks = Array.make (limit / 80) [||] and n = ref 0 in
+    must_exhaust "through C" (fun () ->
+      while true do
+        blocks.(!n) <- Array.make 9 !n;
+        incr n
+      done);
+    within "through C" ~beyond:(minor_heap ());
+    if !n * 80 < limit * 7 / 10 then
+      fail "through C, round %d: %d blocks only" round !n
+  done
+
+(* A heap of which half is free, but no pool, has room for blocks of other sizes: it
+   is compacted before it is said to be full. *)
+let scattered () =
+  let n = limit / 80 in
+  let blocks = Array.init n (fun i -> Bytes.make 40 (Char.chr (i land 127))) in
+  Array.iteri (fun i _ -> if i land 1 = 0 then blocks.(i) <- Bytes.empty) blocks;
+  let others = List.init (limit / 4 / 104) (fun i -> Array.make 12 i) in
+  ignore (Sys.opaque_identity others);
+  Array.iteri
+    (fun i b ->
+       if i land 1 = 1 && Bytes.get b 39 <> Char.chr (i land 127) then
+         fail "scattered: block %d" i)
+    blocks;
+  if (Gc.quick_stat ()).compactions = 0 then fail "scattered: no compaction"
+
 (* Large ones: never past it, and all of it can be had *)
 let large () =
   let blocks = ref [] in
@@ -126,7 +155,8 @@ let unlimited () =
 
 let () =
   match Sys.argv.(1) with
-  | "small" -> small () | "large" -> large () | "garbage" -> garbage ()
+  | "small" -> small () | "through_c" -> through_c ()
+  | "scattered" -> scattered () | "large" -> large () | "garbage" -> garbage ()
   | "promotion" -> promotion () | "finalisers" -> finalisers ()
   | "domains" -> domains ()
   | "unlimited" -> unlimited ()
