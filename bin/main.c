@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include "tool.h"
 
 static void report(const char* format, va_list arguments) {
@@ -53,6 +54,12 @@ double number_argument(const char* option, const char* text, double least) {
   return number;
 }
 
+double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
 static int version(int argc, char** argv) {
   if (argc > 1) wrong_use("version takes no arguments, not %s", argv[1]);
   puts("runtime-jemalloc " VERSION);
@@ -67,7 +74,7 @@ static int help(int argc, char** argv) {
        "  version              the version of this tool\n"
        "  config [--json]      which OCaml, which jemalloc, which flags\n"
        "  knobs [--json]       what OCAMLRUNPARAM=Xname=value sets\n"
-       "  map [--json] [--watch SECONDS] PID\n"
+       "  map [--json] [--watch SECONDS] [--timeout SECONDS] PID\n"
        "                       the memory of a running process, part by part\n"
        "  run [--decay MS] [--knob NAME=VALUE]... [--interval MS]\n"
        "      [--plot FILE.svg] [--samples FILE] [--json] PROGRAM [ARGUMENT]...\n"

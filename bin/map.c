@@ -19,8 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 #include <cjson/cJSON.h>
-#include "process_map.h"
+#include "look.h"
 #include "tool.h"
 
 static void print_row(const char* name, const struct part_size* s) {
@@ -31,14 +32,15 @@ static void print_row(const char* name, const struct part_size* s) {
 }
 
 static void print_table(pid_t pid, const struct process_map* map) {
+  bool on_jemalloc = map->table == TABLE_FOUND;
   (void)pid;
   printf("%-12s %8s %12s %12s %12s %12s %12s\n", "part, in KiB", "mappings",
          "size", "RSS", "PSS", "huge pages", "LazyFree");
   for (int i = 0; i < N_PARTS; i++)
-    if (map->on_jemalloc || (i != PART_MAJOR_HEAP && i != PART_MINOR_HEAPS))
-      print_row(part_name(i, map->on_jemalloc), &map->parts[i]);
+    if (on_jemalloc || (i != PART_MAJOR_HEAP && i != PART_MINOR_HEAPS))
+      print_row(part_name(i, on_jemalloc), &map->parts[i]);
   print_row("total", &map->total);
-  if (map->on_jemalloc)
+  if (on_jemalloc)
     printf("in use: %llu in pools, %llu in large blocks\n",
            (unsigned long long)map->pools >> 10,
            (unsigned long long)map->large >> 10);
@@ -59,18 +61,19 @@ static cJSON* json_of(const struct part_size* s) {
 }
 
 static void print_json(pid_t pid, const struct process_map* map) {
+  bool on_jemalloc = map->table == TABLE_FOUND;
   cJSON* object = cJSON_CreateObject();
   cJSON* parts = cJSON_CreateObject();
   char* text;
   cJSON_AddNumberToObject(object, "pid", pid);
-  cJSON_AddBoolToObject(object, "on_runtime_jemalloc", map->on_jemalloc);
+  cJSON_AddBoolToObject(object, "on_runtime_jemalloc", on_jemalloc);
   for (int i = 0; i < N_PARTS; i++)
-    if (map->on_jemalloc || (i != PART_MAJOR_HEAP && i != PART_MINOR_HEAPS))
-      cJSON_AddItemToObject(parts, part_name(i, map->on_jemalloc),
+    if (on_jemalloc || (i != PART_MAJOR_HEAP && i != PART_MINOR_HEAPS))
+      cJSON_AddItemToObject(parts, part_name(i, on_jemalloc),
                             json_of(&map->parts[i]));
   cJSON_AddItemToObject(object, "parts", parts);
   cJSON_AddItemToObject(object, "total", json_of(&map->total));
-  if (map->on_jemalloc) {
+  if (on_jemalloc) {
     cJSON_AddNumberToObject(object, "pools", (double)map->pools);
     cJSON_AddNumberToObject(object, "large_blocks", (double)map->large);
     cJSON_AddNumberToObject(object, "unlisted_mappings", map->unlisted);
@@ -82,15 +85,46 @@ static void print_json(pid_t pid, const struct process_map* map) {
   cJSON_Delete(object);
 }
 
-static _Noreturn void cannot_read(pid_t pid, int error) {
-  switch (error) {
-    case ESRCH:
-      fail("there is no process %ld, or it has no memory of its own", (long)pid);
-    case EACCES: case EPERM:
-      fail("process %ld is not yours: ask as its user, or as root", (long)pid);
-    default:
-      fail("process %ld: %s", (long)pid, strerror(error));
+/* Root that may not is in a container, or the process is more privileged. */
+static _Noreturn void may_not_look(pid_t pid) {
+  if (geteuid() == 0)
+    fail("root may not look into process %ld here: CAP_SYS_PTRACE is missing, "
+         "or the kernel protects the process", (long)pid);
+  fail("process %ld is another user's, or protects itself: ask as root",
+       (long)pid);
+}
+
+static _Noreturn void cannot_read(const struct look* l, double limit) {
+  long pid = l->pid;
+  switch (l->error) {
+    case ESRCH: fail("there is no process %ld", pid);
+    case ENODATA:
+      fail("process %ld has no memory of its own: it has ended, or it is the "
+           "kernel's", pid);
+    case ENOENT:
+      fail("there is a process %ld, but no /proc/%ld/smaps: is /proc mounted, "
+           "and not with hidepid?", pid, pid);
+    case EACCES: case EPERM: may_not_look(l->pid);
+    case ETIMEDOUT:
+      fail("process %ld cannot be read within %g s: see --timeout", pid, limit);
+    case ECHILD: fail("the reader of process %ld was killed: is there "
+                      "memory for it?", pid);
+    default: fail("process %ld: %s", pid, strerror(l->error));
   }
+}
+
+/* One line on stderr, if the heaps of the process are one part */
+static void say_why(pid_t pid, enum table table) {
+  static const char* const why[] = {
+    [TABLE_NONE] = "is not on this runtime",
+    [TABLE_UNREAD] = "runs files that may not be read, and may be on this "
+      "runtime",
+    [TABLE_FORBIDDEN] = "is on this runtime, but its memory may not be read",
+    [TABLE_EMPTY] = "is on this runtime, but has no heap yet",
+  };
+  if (table != TABLE_FOUND)
+    fprintf(stderr, "runtime-jemalloc: process %ld %s: its heaps are one part"
+            "\n", (long)pid, why[table]);
 }
 
 static void wait_seconds(double seconds) {
@@ -100,15 +134,18 @@ static void wait_seconds(double seconds) {
   nanosleep(&t, NULL);
 }
 
+typedef void printer(pid_t, const struct process_map*);
+
 /* Ends when the process does. */
-static void watch(pid_t pid, double seconds, uint64_t* table,
-                  void (*print)(pid_t, const struct process_map*)) {
-  struct process_map map;
+static void watch(struct look* l, double seconds, double limit,
+                  printer* print) {
   for (;;) {
     wait_seconds(seconds);
-    if (process_map_read(pid, table, &map) != 0) return;
+    look(l, 1, limit);
+    if (l->error == ESRCH || l->error == ENODATA) return;
+    if (l->error != 0) cannot_read(l, limit);
     if (print == print_table) putchar('\n');
-    print(pid, &map);
+    print(l->pid, &l->map);
     fflush(stdout);
   }
 }
@@ -121,34 +158,42 @@ static pid_t pid_argument(const char* text) {
   return (pid_t)pid;
 }
 
-int map_command(int argc, char** argv) {
+struct options {
+  printer* print;
+  double watch, limit; /* seconds; no watch: 0 */
+  pid_t pid;
+};
+
+static void parse(int argc, char** argv, struct options* o) {
   static const struct option options[] = {
     { "json", no_argument, NULL, 'j' },
+    { "timeout", required_argument, NULL, 't' },
     { "watch", required_argument, NULL, 'w' },
     { NULL, 0, NULL, 0 }
   };
-  void (*print)(pid_t, const struct process_map*) = print_table;
-  double seconds = 0;
-  struct process_map map;
-  uint64_t table = 0;
-  pid_t pid;
-  int c, error;
+  int c;
   while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
     switch (c) {
-      case 'j': print = print_json; break;
-      case 'w': seconds = number_argument("--watch", optarg, 0.01); break;
+      case 'j': o->print = print_json; break;
+      case 't': o->limit = number_argument("--timeout", optarg, 0.01); break;
+      case 'w': o->watch = number_argument("--watch", optarg, 0.01); break;
       default: wrong_option();
     }
   }
   if (argc - optind != 1) wrong_use("map takes the number of one process");
-  pid = pid_argument(argv[optind]);
-  error = process_map_read(pid, &table, &map);
-  if (error != 0) cannot_read(pid, error);
-  if (!map.on_jemalloc)
-    fprintf(stderr, "runtime-jemalloc: process %ld is not on this runtime, or "
-            "may not be looked into: its heaps are one part\n", (long)pid);
-  print(pid, &map);
+  o->pid = pid_argument(argv[optind]);
+}
+
+int map_command(int argc, char** argv) {
+  struct options o = { .print = print_table, .limit = LOOK_SECONDS };
+  struct look l = { 0 };
+  parse(argc, argv, &o);
+  l.pid = o.pid;
+  look(&l, 1, o.limit);
+  if (l.error != 0) cannot_read(&l, o.limit);
+  say_why(l.pid, l.map.table);
+  o.print(l.pid, &l.map);
   fflush(stdout);
-  if (seconds > 0) watch(pid, seconds, &table, print);
+  if (o.watch > 0) watch(&l, o.watch, o.limit, o.print);
   return EXIT_SUCCESS;
 }

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "mappings.h"
 
 enum part {
   PART_MAJOR_HEAP, /* with jemalloc's own data for it */
@@ -31,23 +32,36 @@ enum part {
   N_PARTS
 };
 
-struct part_size {
-  unsigned mappings;
-  uint64_t size, rss, pss, huge, lazy_free;
+/* The runtime's table */
+enum table {
+  TABLE_NONE,
+  TABLE_UNREAD,    /* the process runs files that cannot be read */
+  TABLE_FORBIDDEN, /* its files have one; its memory may not be read */
+  TABLE_EMPTY,     /* there is no heap yet */
+  TABLE_FOUND
 };
 
 struct process_map {
-  bool on_jemalloc;       /* has the table */
-  uint64_t pools, large;  /* bytes in use, if it has */
+  enum table table;
+  uint64_t pools, large;  /* bytes in use, if TABLE_FOUND */
   unsigned unlisted;      /* mappings of the heap that are not in the table */
   struct part_size parts[N_PARTS];
   struct part_size total;
 };
 
-/* Reads the map of [pid].  Returns 0 or errno: ESRCH if there is no such
-   process, EACCES if it is not ours. [table] is where the runtime's table was
-   the last time, 0 if that is not known, and is set. */
-int process_map_read(pid_t pid, uint64_t* table, struct process_map* map);
+/* Where a process has the table, if it has one: what looks like it in its
+   files.  Found once, for the mappings that [hash] stands for; 0: not yet. */
+#define N_PLACES 4
+struct places {
+  uint64_t hash;
+  uint64_t tables[N_PLACES];
+  unsigned n;
+  bool unread; /* there are files that cannot be read */
+};
+
+/* Reads the map of [pid], and keeps in [places] where its table is.  Returns 0
+   or errno, as mappings_read.  It may wait for ever: call look (look.h). */
+int process_map_read(pid_t pid, struct places* places, struct process_map* map);
 
 /* What a user calls the part */
 const char* part_name(enum part part, bool on_jemalloc);

@@ -83,43 +83,90 @@ static void set_parameters(const struct options* o) {
   free(all);
 }
 
-/* The program */
+/* Signals: the program has them as we were given them, ignored or blocked.  We
+   take them, so as to see it end and to pass on what is sent to us. */
 
-static pid_t child; /* for the handler */
+static volatile pid_t child; /* for the handler; 0 once it is reaped */
 
 static void forward(int number) {
-  kill(child, number);
+  int error = errno;
+  if (child > 0) kill(child, number);
+  errno = error;
 }
 
-/* Signals of the terminal reach the program by themselves. */
-static void set_signals(void) {
-  struct sigaction action = { .sa_handler = SIG_IGN };
-  sigaction(SIGINT, &action, NULL);
-  sigaction(SIGQUIT, &action, NULL);
-  action.sa_handler = forward;
-  sigaction(SIGTERM, &action, NULL);
-  sigaction(SIGHUP, &action, NULL);
+/* Those of the terminal reach the program by themselves. */
+static const struct { int number; void (*handler)(int); } taken[] = {
+  { SIGINT, SIG_IGN }, { SIGQUIT, SIG_IGN },
+  { SIGHUP, forward }, { SIGTERM, forward },
+  { SIGUSR1, forward }, { SIGUSR2, forward },
+};
+
+#define N_TAKEN (sizeof(taken) / sizeof(*taken))
+
+struct signals {
+  sigset_t blocked;
+  struct sigaction child, taken[N_TAKEN];
+};
+
+/* Until they are taken they wait.  Ignored, SIGCHLD would never come, nor leave
+   a status. */
+static void hold_signals(struct signals* inherited) {
+  struct sigaction action = { .sa_handler = SIG_DFL };
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGCHLD);
+  for (size_t i = 0; i < N_TAKEN; i++) sigaddset(&set, taken[i].number);
+  sigprocmask(SIG_BLOCK, &set, &inherited->blocked);
+  sigaction(SIGCHLD, &action, &inherited->child);
+}
+
+static void take_signals(struct signals* inherited) {
+  sigset_t set;
+  sigemptyset(&set);
+  for (size_t i = 0; i < N_TAKEN; i++) {
+    struct sigaction action = { .sa_handler = taken[i].handler };
+    action.sa_flags = SA_RESTART;
+    sigaction(taken[i].number, &action, &inherited->taken[i]);
+    sigaddset(&set, taken[i].number);
+  }
+  sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
+/* But for SIGCHLD: who starts gnuplot waits for it. */
+static void return_signals(const struct signals* inherited) {
+  for (size_t i = 0; i < N_TAKEN; i++)
+    sigaction(taken[i].number, &inherited->taken[i], NULL);
+  sigprocmask(SIG_SETMASK, &inherited->blocked, NULL);
+}
+
+/* The program */
+
+static _Noreturn void execute(char** command, const struct options* o,
+                              const struct signals* inherited, int report) {
+  int error;
+  set_parameters(o);
+  sigaction(SIGCHLD, &inherited->child, NULL);
+  sigprocmask(SIG_SETMASK, &inherited->blocked, NULL);
+  execvp(command[0], command);
+  error = errno;
+  if (write(report, &error, sizeof(error)) < 0) _exit(126);
+  _exit(error == ENOENT ? 127 : 126);
 }
 
 /* As env(1): 127 if there is no such program, 126 if it cannot be run */
-static pid_t start(char** command, const struct options* o) {
+static void start(char** command, const struct options* o,
+                  struct signals* inherited) {
   int report[2], error;
   pid_t pid;
   if (pipe2(report, O_CLOEXEC) != 0) fail("pipe: %s", strerror(errno));
   /* What the program leaves behind stays in its tree. */
   prctl(PR_SET_CHILD_SUBREAPER, 1);
+  hold_signals(inherited);
   pid = fork();
   if (pid < 0) fail("fork: %s", strerror(errno));
-  if (pid == 0) {
-    sigset_t none;
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    set_parameters(o);
-    execvp(command[0], command);
-    error = errno;
-    if (write(report[1], &error, sizeof(error)) < 0) _exit(126);
-    _exit(error == ENOENT ? 127 : 126);
-  }
+  if (pid == 0) execute(command, o, inherited, report[1]);
+  child = pid;
+  take_signals(inherited);
   close(report[1]);
   if (read(report[0], &error, sizeof(error)) == sizeof(error)) {
     waitpid(pid, NULL, 0);
@@ -128,13 +175,6 @@ static pid_t start(char** command, const struct options* o) {
     exit(error == ENOENT ? 127 : 126);
   }
   close(report[0]);
-  return pid;
-}
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 /* Waits until SIGCHLD, which is blocked, or for that long. */
@@ -148,31 +188,32 @@ static void wait_for_child(double seconds) {
   sigtimedwait(&set, NULL, &t);
 }
 
-/* Reaps; has the program itself ended? */
-static bool ended(pid_t pid, int* status) {
-  int s;
-  pid_t reaped;
-  while ((reaped = waitpid(-1, &s, WNOHANG)) > 0) {
-    if (reaped == pid) {
-      *status = s;
-      return true;
-    }
+/* Reaps; has the program itself ended?  Once it is reaped its number may be
+   another's: until then the handler must know. */
+static bool ended(int* status) {
+  siginfo_t info = { .si_pid = 0 };
+  while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0
+         && info.si_pid != 0) {
+    bool is_program = info.si_pid == child;
+    if (is_program) child = 0;
+    waitpid(info.si_pid, status, 0);
+    if (is_program) return true;
+    info.si_pid = 0;
   }
   return false;
 }
 
 /* Samples at every interval until the program ends; returns wait's status. */
-static int watch(pid_t pid, double interval, struct samples* samples,
-                 double* seconds) {
+static int watch(double interval, struct samples* samples, double* seconds) {
   double began = now(), next = interval;
   int status = 0;
-  while (!ended(pid, &status)) {
+  while (!ended(&status)) {
     double left = next - (now() - began);
     if (left > 0) {
       wait_for_child(left);
       continue;
     }
-    samples_take(samples, pid, now() - began);
+    samples_take(samples, child, now() - began);
     next += interval;
     if (next < now() - began) next = now() - began + interval;
   }
@@ -189,7 +230,8 @@ struct summary {
 static struct summary summarise(const struct samples* s, size_t field) {
   struct summary r = { 0, 0, 0 };
   for (size_t i = 0; i < s->length; i++) {
-    double bytes = (double)*(const uint64_t*)((const char*)&s->items[i] + field);
+    const char* item = (const char*)&s->items[i];
+    double bytes = (double)*(const uint64_t*)(item + field);
     if (bytes > r.peak) r.peak = bytes;
     r.mean += bytes / (double)s->length;
     r.last = bytes;
@@ -210,11 +252,14 @@ static const struct {
 
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
 
-static unsigned most_processes(const struct samples* s) {
-  unsigned most = 0;
-  for (size_t i = 0; i < s->length; i++)
-    if (s->items[i].processes > most) most = s->items[i].processes;
-  return most;
+static struct sample most(const struct samples* s) {
+  struct sample r = { .processes = 0 };
+  for (size_t i = 0; i < s->length; i++) {
+    const struct sample* item = &s->items[i];
+    if (item->processes > r.processes) r.processes = item->processes;
+    if (item->unread > r.unread) r.unread = item->unread;
+  }
+  return r;
 }
 
 static void print_table(const struct samples* samples, const char* program,
@@ -222,9 +267,13 @@ static void print_table(const struct samples* samples, const char* program,
   fprintf(stderr, "%s: %s %d after %.2f s, at most %u processes, %zu samples\n",
           program, WIFEXITED(status) ? "exit status" : "killed by signal",
           WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), seconds,
-          most_processes(samples), samples->length);
+          most(samples).processes, samples->length);
+  if (most(samples).unread > 0)
+    fprintf(stderr, "not counted: at most %u that could not be looked into\n",
+            most(samples).unread);
   if (samples->length == 0) return;
-  fprintf(stderr, "%-16s %12s %12s %12s\n", "MiB", "peak", "mean", "at the end");
+  fprintf(stderr, "%-16s %12s %12s %12s\n", "MiB", "peak", "mean",
+          "at the end");
   for (size_t i = 0; i < N_ROWS; i++) {
     struct summary s = summarise(samples, rows[i].field);
     fprintf(stderr, "%-16s %12.1f %12.1f %12.1f\n", rows[i].name,
@@ -241,7 +290,8 @@ static void print_json(const struct samples* samples, const char* program,
                           WIFEXITED(status) ? WEXITSTATUS(status)
                           : WTERMSIG(status));
   cJSON_AddNumberToObject(object, "seconds", seconds);
-  cJSON_AddNumberToObject(object, "processes", most_processes(samples));
+  cJSON_AddNumberToObject(object, "processes", most(samples).processes);
+  cJSON_AddNumberToObject(object, "unread", most(samples).unread);
   cJSON_AddNumberToObject(object, "samples", (double)samples->length);
   for (size_t i = 0; i < N_ROWS && samples->length > 0; i++) {
     struct summary s = summarise(samples, rows[i].field);
@@ -285,17 +335,14 @@ static void parse(int argc, char** argv, struct options* o) {
 
 int run_command(int argc, char** argv) {
   struct options o = { .interval = 0.25 };
-  struct samples samples = { NULL, 0, 0 };
+  struct samples samples = { NULL, 0, 0, NULL, 0 };
+  struct signals inherited;
   double seconds;
   int status, error;
-  sigset_t set;
   parse(argc, argv, &o);
-  sigemptyset(&set);
-  sigaddset(&set, SIGCHLD);
-  sigprocmask(SIG_BLOCK, &set, NULL);
-  child = start(argv + optind, &o);
-  set_signals();
-  status = watch(child, o.interval, &samples, &seconds);
+  start(argv + optind, &o, &inherited);
+  status = watch(o.interval, &samples, &seconds);
+  return_signals(&inherited);
   (o.json ? print_json : print_table)(&samples, argv[optind], status, seconds);
   if (o.samples != NULL && (error = samples_write(&samples, o.samples)) != 0)
     fail("%s: %s", o.samples, strerror(error));
@@ -303,6 +350,6 @@ int run_command(int argc, char** argv) {
     plot(&samples, argv[optind], o.plot);
   else if (o.plot != NULL)
     fail("%s is not drawn: the program ended before a second sample", o.plot);
-  free(samples.items);
+  samples_free(&samples);
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }

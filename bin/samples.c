@@ -11,49 +11,56 @@
 /**************************************************************************/
 
 
-#define _GNU_SOURCE
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "process_map.h"
+#include <unistd.h>
+#include "descendants.h"
 #include "samples.h"
 #include "tool.h"
-
-struct process {
-  pid_t pid, parent;
-  bool ours;
-};
 
 struct processes {
   struct process* items;
   size_t length, room;
 };
 
-/* The fourth field of stat; the second may hold anything but is in (). */
-static pid_t parent_of(pid_t pid) {
-  char path[64], line[512], *after;
-  long parent = 0;
+static void* allocated(void* p) {
+  if (p == NULL) fail("no memory");
+  return p;
+}
+
+/* The second field of stat may hold anything but is in (); the fourth is the
+   parent, the 22nd when it started. */
+static void read_stat(struct process* p) {
+  char path[64], text[4096], *after;
+  long parent;
   FILE* f;
-  snprintf(path, sizeof(path), "/proc/%ld/stat", (long)pid);
+  size_t n;
+  snprintf(path, sizeof(path), "/proc/%ld/stat", (long)p->pid);
   f = fopen(path, "r");
-  if (f == NULL) return 0;
-  if (fgets(line, sizeof(line), f) != NULL
-      && (after = strrchr(line, ')')) != NULL
-      && sscanf(after + 1, " %*c %ld", &parent) != 1)
-    parent = 0;
+  if (f == NULL) return;
+  n = fread(text, 1, sizeof(text) - 1, f);
+  text[n] = '\0';
+  after = strrchr(text, ')');
+  if (after != NULL
+      && sscanf(after + 1, " %*c %ld %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+                "%*s %*s %*s %*s %*s %*s %*s %" SCNu64,
+                &parent, &p->start) == 2)
+    p->parent = (pid_t)parent;
   fclose(f);
-  return (pid_t)parent;
 }
 
 static void add(struct processes* p, pid_t pid) {
+  struct process process = { .pid = pid };
   if (p->length == p->room) {
     p->room = p->room == 0 ? 256 : 2 * p->room;
-    p->items = realloc(p->items, p->room * sizeof(*p->items));
-    if (p->items == NULL) fail("no memory");
+    p->items = allocated(realloc(p->items, p->room * sizeof(*p->items)));
   }
-  p->items[p->length++] = (struct process){ pid, parent_of(pid), false };
+  read_stat(&process);
+  p->items[p->length++] = process;
 }
 
 static void list(struct processes* p) {
@@ -67,58 +74,89 @@ static void list(struct processes* p) {
   closedir(proc);
 }
 
-static bool is_ours(const struct processes* p, pid_t pid) {
+/* Children that we have from before exec are not the program's. */
+static void disown(struct processes* p, pid_t program) {
+  uint64_t start = 0;
   for (size_t i = 0; i < p->length; i++)
-    if (p->items[i].ours && p->items[i].pid == pid) return true;
-  return false;
-}
-
-/* The descendants: until nothing is added, since children may be listed before
-   their parents. */
-static void choose(struct processes* p, pid_t root) {
-  bool changed = true;
-  for (size_t i = 0; i < p->length; i++)
-    if (p->items[i].pid == root) p->items[i].ours = true;
-  while (changed) {
-    changed = false;
-    for (size_t i = 0; i < p->length; i++) {
-      if (!p->items[i].ours && is_ours(p, p->items[i].parent))
-        p->items[i].ours = changed = true;
-    }
+    if (p->items[i].pid == program) start = p->items[i].start;
+  for (size_t i = 0; i < p->length; i++) {
+    struct process* child = &p->items[i];
+    if (child->parent == getpid() && (child->start < start
+        || (child->start == start && child->pid < program)))
+      child->parent = 0;
   }
 }
 
-static void add_process(struct sample* s, pid_t pid) {
-  /* Forked processes have it at the same place */
-  static uint64_t table;
-  struct process_map map;
-  const struct part_size* heap = &map.parts[PART_MAJOR_HEAP];
-  uint64_t in_use;
-  if (process_map_read(pid, &table, &map) != 0) return;
-  in_use = map.pools + map.large;
+static int by_pid(const void* a, const void* b) {
+  const struct look* x = a;
+  const struct look* y = b;
+  return x->pid < y->pid ? -1 : x->pid > y->pid;
+}
+
+/* What is known of the process from the last sample */
+static struct look known(const struct samples* samples,
+                         const struct process* process) {
+  struct look new = { .pid = process->pid, .start = process->start };
+  const struct look* old = samples->n_looks == 0 ? NULL
+    : bsearch(&new, samples->looks, samples->n_looks, sizeof(new), by_pid);
+  return old != NULL && old->start == new.start ? *old : new;
+}
+
+/* Makes the looks of this sample out of those of the last. */
+static void renew_looks(struct samples* samples, pid_t program) {
+  struct processes all = { NULL, 0, 0 };
+  struct process* found;
+  struct look* looks;
+  size_t n;
+  list(&all);
+  disown(&all, program);
+  found = allocated(malloc(all.length * sizeof(*found)));
+  n = descendants(all.items, all.length, getpid(), found);
+  looks = allocated(malloc((n + 1) * sizeof(*looks)));
+  for (size_t i = 0; i < n; i++) looks[i] = known(samples, &found[i]);
+  qsort(looks, n, sizeof(*looks), by_pid);
+  free(all.items);
+  free(found);
+  free(samples->looks);
+  samples->looks = looks;
+  samples->n_looks = n;
+}
+
+static void add_look(struct sample* s, const struct look* l) {
+  const struct part_size* heap = &l->map.parts[PART_MAJOR_HEAP];
+  uint64_t in_use = l->map.pools + l->map.large;
+  if (l->error != 0) {
+    s->unread += l->error != ESRCH && l->error != ENODATA;
+    return;
+  }
   s->processes++;
-  s->pss += map.total.pss;
+  s->pss += l->map.total.pss;
   s->in_use += in_use;
   s->free += heap->rss > in_use ? heap->rss - in_use : 0;
   s->muzzy += heap->lazy_free;
 }
 
-void samples_take(struct samples* samples, pid_t root, double seconds) {
-  struct processes p = { NULL, 0, 0 };
-  struct sample s = { .seconds = seconds };
-  list(&p);
-  choose(&p, root);
-  for (size_t i = 0; i < p.length; i++)
-    if (p.items[i].ours) add_process(&s, p.items[i].pid);
-  free(p.items);
-  if (s.processes == 0) return;
+static void append(struct samples* samples, const struct sample* s) {
   if (samples->length == samples->room) {
     samples->room = samples->room == 0 ? 1024 : 2 * samples->room;
-    samples->items =
-      realloc(samples->items, samples->room * sizeof(*samples->items));
-    if (samples->items == NULL) fail("no memory");
+    samples->items = allocated(realloc(samples->items, samples->room
+                                       * sizeof(*samples->items)));
   }
-  samples->items[samples->length++] = s;
+  samples->items[samples->length++] = *s;
+}
+
+void samples_take(struct samples* samples, pid_t program, double seconds) {
+  struct sample s = { .seconds = seconds };
+  renew_looks(samples, program);
+  look(samples->looks, samples->n_looks, LOOK_SECONDS);
+  for (size_t i = 0; i < samples->n_looks; i++)
+    add_look(&s, &samples->looks[i]);
+  if (s.processes + s.unread > 0) append(samples, &s);
+}
+
+void samples_free(struct samples* samples) {
+  free(samples->items);
+  free(samples->looks);
 }
 
 #define MIB (1024. * 1024.)

@@ -19,11 +19,12 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "look.h"
 
-/* Sums over the processes; bytes */
+/* Sums over the processes that were looked into; bytes */
 struct sample {
   double seconds; /* since the start */
-  unsigned processes;
+  unsigned processes, unread; /* that there are, and may not be looked into */
   uint64_t pss;
   uint64_t in_use; /* pools and large blocks */
   uint64_t free;   /* of the major heap: resident and not in use */
@@ -33,10 +34,14 @@ struct sample {
 struct samples {
   struct sample* items;
   size_t length, room;
+  struct look* looks; /* of the last sample, by pid */
+  size_t n_looks;
 };
 
-/* Takes one of [root] and its descendants; none if they have ended. */
-void samples_take(struct samples* samples, pid_t root, double seconds);
+/* Takes one of [program], a child of ours, and its descendants, those too whose
+   parent we are now; none if they have ended. */
+void samples_take(struct samples* samples, pid_t program, double seconds);
+void samples_free(struct samples* samples);
 
 /* Writes them to a file, tab-separated in MiB, with a heading.  Returns 0 or
    errno. */

@@ -40,4 +40,7 @@ _Noreturn void wrong_option(void);
 /* A number of at least [least] that is all of [text]; wrong use otherwise. */
 double number_argument(const char* option, const char* text, double least);
 
+/* Seconds, of CLOCK_MONOTONIC */
+double now(void);
+
 #endif /* TOOL_H */

@@ -11,8 +11,9 @@
 /**************************************************************************/
 
 
-/* Where the parts of the process are, for other processes: the tool finds this
-   structure by its magic in a program's data, which it reads with
+/* Where the parts of the process are, for other processes: the tool finds the
+   place of this structure by its magic in the file of the program or library,
+   where all behind [n_mappings] is 0, and reads it in the process with
    process_vm_readv.  Kernels that name mappings say it in smaps too. */
 
 #ifndef CAML_HEAP_MAP_H

@@ -32,7 +32,8 @@ let () =
       | pid -> pid) in
     List.iter (fun pid -> ignore (Unix.waitpid [] pid)) children
   | "term" ->
+    ignore (Unix.sigprocmask Unix.SIG_UNBLOCK [Sys.sigterm]);
     Sys.set_signal Sys.sigterm (Sys.Signal_handle (fun _ -> exit 7));
     print_endline "ready";
-    while true do Unix.sleepf 0.05 done
+    for _ = 1 to 600 do Unix.sleepf 0.05 done
   | what -> failwith what

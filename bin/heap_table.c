@@ -1,0 +1,277 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+#define _GNU_SOURCE /* process_vm_readv, memmem, O_PATH */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+#include <unistd.h>
+#include "heap_map.h"
+#include "heap_table.h"
+
+/* Where the files say it is */
+
+/* Opens what is a regular file only: to open a device may do something. */
+static int open_regular(const char* path) {
+  int place = open(path, O_PATH | O_CLOEXEC), file = -1;
+  char again[64];
+  struct stat s;
+  if (place < 0) return -1;
+  snprintf(again, sizeof(again), "/proc/self/fd/%d", place);
+  if (fstat(place, &s) == 0 && S_ISREG(s.st_mode))
+    file = open(again, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  close(place);
+  return file;
+}
+
+static bool is_program(const char* exe, const char* path) {
+  char program[PATH_MAX];
+  ssize_t length = readlink(exe, program, sizeof(program) - 1);
+  if (length < 0) return false;
+  program[length] = '\0';
+  return strcmp(program, path) == 0;
+}
+
+/* The file that [m] maps, for reading, or -1.  The first way finds every file,
+   and needs CAP_CHECKPOINT_RESTORE; the second a program that was deleted. */
+static int open_file(pid_t pid, const struct mapping* m, const char* path) {
+  char name[PATH_MAX + 64];
+  int file;
+  snprintf(name, sizeof(name), "/proc/%ld/map_files/%" PRIx64 "-%" PRIx64,
+           (long)pid, m->start, m->end);
+  if ((file = open_regular(name)) >= 0 || path == NULL) return file;
+  snprintf(name, sizeof(name), "/proc/%ld/exe", (long)pid);
+  if (is_program(name, path)) return open_regular(name);
+  snprintf(name, sizeof(name), "/proc/%ld/root%s", (long)pid, path);
+  return open_regular(name);
+}
+
+static bool is_elf(int file) {
+  char magic[4];
+  return pread(file, magic, sizeof(magic), 0) == sizeof(magic)
+    && memcmp(magic, "\177ELF", sizeof(magic)) == 0;
+}
+
+/* As it is before the program runs */
+static bool is_initial(const char* p) {
+  struct caml_heap_map table, initial = {
+    .magic = CAML_HEAP_MAP_MAGIC, .version = CAML_HEAP_MAP_VERSION
+  };
+  memcpy(&table, p, sizeof(table));
+  initial.n_mappings = table.n_mappings;
+  return memcmp(&table, &initial, sizeof(table)) == 0;
+}
+
+static void add_place(struct places* places, uint64_t address) {
+  if (places->n < N_PLACES) places->tables[places->n++] = address;
+}
+
+/* The tables in [buffer], which will be at [address] */
+static void search_chunk(const char* buffer, size_t size, uint64_t address,
+                         struct places* places) {
+  const char* p = buffer;
+  while ((p = memmem(p, size - (size_t)(p - buffer), CAML_HEAP_MAP_MAGIC,
+                     sizeof(CAML_HEAP_MAP_MAGIC))) != NULL
+         && size - (size_t)(p - buffer) >= sizeof(struct caml_heap_map)) {
+    if (is_initial(p)) add_place(places, address + (uint64_t)(p - buffer));
+    p++;
+  }
+}
+
+#define CHUNK ((size_t)1 << 20)
+#define OVERLAP (sizeof(struct caml_heap_map) - 1)
+
+/* Reads what the file has where [m] maps it, and [*left] bytes at most. */
+static void search_file(int file, const struct mapping* m, uint64_t* left,
+                        struct places* places) {
+  char* buffer = must(malloc(CHUNK + OVERLAP));
+  uint64_t size = m->end - m->start;
+  for (uint64_t at = 0; at < size && *left > 0; at += CHUNK) {
+    size_t wanted = size - at < CHUNK + OVERLAP ? size - at : CHUNK + OVERLAP;
+    ssize_t n = pread(file, buffer, wanted, (off_t)(m->offset + at));
+    if (n <= 0) break;
+    search_chunk(buffer, (size_t)n, m->start + at, places);
+    *left -= *left < (uint64_t)n ? *left : (uint64_t)n;
+  }
+  free(buffer);
+}
+
+/* Is [m] data of the program or library [code]?  Linkers put it behind. */
+static bool is_data_of(const struct mapping* m, const struct mapping* code) {
+  return code != NULL && m->inode == code->inode
+    && strcmp(m->device, code->device) == 0
+    && m->perms[1] == 'w' && m->perms[3] == 'p';
+}
+
+/* The next data from [*i] on, and its code; NULL if there is no more */
+static const struct mapping* next_data(const struct mappings* m, size_t* i,
+                                       const struct mapping** code) {
+  while (*i < m->length) {
+    const struct mapping* this = &m->items[(*i)++];
+    if (this->file && this->perms[2] == 'x') *code = this;
+    if (is_data_of(this, *code)) return this;
+  }
+  return NULL;
+}
+
+/* FNV-1a, of words */
+static uint64_t hash(uint64_t h, uint64_t word) {
+  return (h ^ word) * 0x100000001b3;
+}
+
+/* Of which files there is data, and where: exec and dlopen change it. */
+static uint64_t hash_data(const struct mappings* m) {
+  const struct mapping *data, *code = NULL;
+  uint64_t h = 0xcbf29ce484222325;
+  for (size_t i = 0; (data = next_data(m, &i, &code)) != NULL; )
+    h = hash(hash(hash(h, data->start), data->offset), data->inode);
+  return h;
+}
+
+/* Bytes of files that are searched for one process, a second's work: programs
+   have some MiB of data, the largest some hundred. */
+#define SEARCH_MAX ((uint64_t)1 << 30)
+
+static void find_places(pid_t pid, const struct mappings* m,
+                        struct places* places) {
+  const struct mapping *data, *code = NULL;
+  uint64_t left = SEARCH_MAX, h = hash_data(m);
+  if (places->hash == h) return;
+  *places = (struct places){ .hash = h };
+  for (size_t i = 0; (data = next_data(m, &i, &code)) != NULL; ) {
+    int file = open_file(pid, data, code->path);
+    if (file < 0) places->unread = true;
+    else if (is_elf(file)) search_file(file, data, &left, places);
+    if (file >= 0) close(file);
+  }
+}
+
+/* In the process */
+
+/* All of it, or false */
+static bool peek(pid_t pid, uint64_t address, void* to, size_t size) {
+  struct iovec local = { to, size };
+  struct iovec remote = { (void*)(uintptr_t)address, size };
+  errno = 0;
+  return process_vm_readv(pid, &local, 1, &remote, 1, 0) == (ssize_t)size;
+}
+
+#define MAPPINGS_MAX 65536u /* as many as a process may have: max_map_count */
+
+static enum table read_table(pid_t pid, uint64_t address,
+                             struct caml_heap_map* table) {
+  if (!peek(pid, address, table, sizeof(*table)))
+    return errno == EPERM ? TABLE_FORBIDDEN : TABLE_NONE;
+  if (memcmp(table->magic, CAML_HEAP_MAP_MAGIC, sizeof(table->magic)) != 0
+      || table->version != CAML_HEAP_MAP_VERSION
+      || table->n_mappings > MAPPINGS_MAX)
+    return TABLE_NONE;
+  return table->self == address ? TABLE_FOUND
+    : table->self == 0 ? TABLE_EMPTY : TABLE_NONE;
+}
+
+static enum table find_table(pid_t pid, const struct places* places,
+                             struct caml_heap_map* table) {
+  enum table best = places->unread ? TABLE_UNREAD : TABLE_NONE;
+  for (unsigned i = 0; i < places->n && best != TABLE_FOUND; i++) {
+    enum table t = read_table(pid, places->tables[i], table);
+    if (t != TABLE_NONE) best = t;
+  }
+  return best;
+}
+
+static void add_range(struct ranges* r, uint64_t start, uint64_t end,
+                      enum part part) {
+  if (start >= end) return;
+  if (r->length == r->room) {
+    r->room = r->room == 0 ? 64 : 2 * r->room;
+    r->items = must(realloc(r->items, r->room * sizeof(*r->items)));
+  }
+  r->items[r->length++] = (struct range){ start, end, part };
+}
+
+static bool read_mappings(pid_t pid, const struct caml_heap_map* table,
+                          unsigned used, struct ranges* ranges) {
+  size_t size = used * sizeof(struct caml_heap_mapping);
+  struct caml_heap_mapping* all = must(malloc(size + 1));
+  bool read = size == 0 || peek(pid, table->mappings, all, size);
+  for (unsigned i = 0; read && i < used; i++)
+    add_range(ranges, all[i].start, all[i].start + all[i].size,
+              PART_MAJOR_HEAP);
+  free(all);
+  return read;
+}
+
+static bool follow_table(pid_t pid, const struct caml_heap_map* table,
+                         struct ranges* ranges, struct process_map* map) {
+  size_t pools, large;
+  uintptr_t minor_start, minor_end;
+  unsigned used, listed;
+  if (!peek(pid, table->used, &used, sizeof(used))
+      || !peek(pid, table->pools, &pools, sizeof(pools))
+      || !peek(pid, table->large, &large, sizeof(large))
+      || !peek(pid, table->minor_start, &minor_start, sizeof(minor_start))
+      || !peek(pid, table->minor_end, &minor_end, sizeof(minor_end)))
+    return false;
+  listed = used < table->n_mappings ? used : table->n_mappings;
+  if (!read_mappings(pid, table, listed, ranges)) return false;
+  add_range(ranges, minor_start, minor_end, PART_MINOR_HEAPS);
+  map->pools = pools;
+  map->large = large;
+  map->unlisted = used - listed;
+  return true;
+}
+
+static int by_start(const void* a, const void* b) {
+  const struct range* x = a;
+  const struct range* y = b;
+  return x->start < y->start ? -1 : x->start > y->start;
+}
+
+/* Sorts, and cuts off what overlaps the one before. */
+static void put_in_order(struct ranges* r) {
+  size_t n = 0;
+  if (r->length == 0) return;
+  qsort(r->items, r->length, sizeof(*r->items), by_start);
+  for (size_t i = 1; i < r->length; i++) {
+    struct range* last = &r->items[n];
+    struct range next = r->items[i];
+    if (next.start < last->end) next.start = last->end;
+    if (next.start >= next.end) continue;
+    if (next.start == last->end && next.part == last->part)
+      last->end = next.end;
+    else r->items[++n] = next;
+  }
+  r->length = n + 1;
+}
+
+enum table heap_table_read(pid_t pid, const struct mappings* m,
+                           struct places* places, struct ranges* ranges,
+                           struct process_map* map) {
+  struct caml_heap_map table;
+  enum table found;
+  find_places(pid, m, places);
+  found = find_table(pid, places, &table);
+  if (found == TABLE_FOUND && !follow_table(pid, &table, ranges, map)) {
+    ranges->length = 0;
+    found = TABLE_NONE;
+  }
+  put_in_order(ranges);
+  return found;
+}

@@ -1,0 +1,111 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* A child reads, and is killed if it takes too long: a reader of another
+   process's memory waits in the kernel for a page that userfaultfd or FUSE does
+   not bring, or for a lock that the process has, and nothing but SIGKILL ends
+   that. */
+
+#define _GNU_SOURCE /* pipe2 */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "look.h"
+#include "tool.h"
+
+/* An answer comes whole. */
+_Static_assert(sizeof(struct look) <= PIPE_BUF, "a pipe may divide an answer");
+
+static _Noreturn void answer(struct look* looks, size_t n, int to,
+                             pid_t parent) {
+  sigset_t all;
+  sigfillset(&all);
+  sigprocmask(SIG_SETMASK, &all, NULL);
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (getppid() != parent) _exit(EXIT_FAILURE);
+  for (struct look* l = looks; l < looks + n; l++) {
+    if (l->error != ETIMEDOUT)
+      l->error = process_map_read(l->pid, &l->places, &l->map);
+    if (write(to, l, sizeof(*l)) != sizeof(*l)) _exit(EXIT_FAILURE);
+  }
+  _exit(EXIT_SUCCESS);
+}
+
+/* Is there something to read, or the end?  Signals may come meanwhile. */
+static bool ready(int from, double seconds) {
+  struct pollfd p = { .fd = from, .events = POLLIN };
+  double end = now() + seconds;
+  int n;
+  do {
+    double left = (end - now()) * 1000;
+    n = poll(&p, 1, left >= INT_MAX ? INT_MAX : left > 0 ? (int)left + 1 : 0);
+  } while (n < 0 && errno == EINTR);
+  return n > 0;
+}
+
+/* Once the pipe is closed it ends.  One that cannot be killed, since it waits
+   for FUSE, is left; who waits for all children finds it. */
+static void stop(pid_t reader, int from) {
+  struct look rest;
+  kill(reader, SIGKILL);
+  while (ready(from, 0.1)) {
+    if (read(from, &rest, sizeof(rest)) > 0) continue;
+    waitpid(reader, NULL, 0);
+    return;
+  }
+}
+
+/* Returns how many have answered: all, or all before one that does not. */
+static size_t collect(int from, struct look* looks, size_t n, double seconds,
+                      int* error) {
+  for (size_t done = 0; done < n; done++) {
+    *error = ETIMEDOUT;
+    if (!ready(from, seconds)) return done;
+    *error = ECHILD;
+    if (read(from, &looks[done], sizeof(*looks)) <= 0) return done;
+  }
+  return n;
+}
+
+static size_t ask(struct look* looks, size_t n, double seconds, int* error) {
+  pid_t parent = getpid(), reader;
+  size_t done = 0;
+  int pipe[2];
+  *error = pipe2(pipe, O_CLOEXEC) == 0 ? 0 : errno;
+  if (*error != 0) return 0;
+  reader = fork();
+  if (reader == 0) answer(looks, n, pipe[1], parent);
+  *error = errno;
+  close(pipe[1]);
+  if (reader > 0) {
+    done = collect(pipe[0], looks, n, seconds, error);
+    stop(reader, pipe[0]);
+  }
+  close(pipe[0]);
+  return done;
+}
+
+void look(struct look* looks, size_t n, double seconds) {
+  for (size_t at = 0; at < n; ) {
+    int error;
+    at += ask(looks + at, n - at, seconds, &error);
+    if (at < n) looks[at++].error = error;
+  }
+}
