@@ -15,23 +15,13 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
-#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <unistd.h>
+#include "jemalloc_advice.h"
 #include "jemalloc_extents.h"
 #include "jemalloc_thread.h"
-
-#ifndef PR_SET_VMA
-#define PR_SET_VMA 0x53564d41
-#define PR_SET_VMA_ANON_NAME 0
-#endif
-
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
-#endif
 
 /* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2 or 4 of 7 or
    14 KiB */
@@ -105,10 +95,7 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   size_t start = caml_heap_now();
   void* p = map_extent(size, alignment);
   count_timed(&extents->alloc, p != NULL, size, start);
-  if (p == NULL) return NULL;
-  /* A kernel without names for mappings answers EINVAL: no harm. */
-  prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
-        CAML_EXTENT_NAME);
+  if (p != NULL) caml_advise(p, size, CAML_ADVICE_NAME);
   return p;
 }
 
@@ -217,14 +204,6 @@ static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
   count_timed(&extents_of(hooks)->destroy, unmapped, size, start);
 }
 
-static bool advise(struct caml_extent_count* c, void* p, size_t length,
-                   int advice) {
-  size_t start = caml_heap_now();
-  bool done = madvise(p, length, advice) == 0;
-  count_timed(c, done, length, start);
-  return done;
-}
-
 void caml_extents_count_commit(struct caml_extents* extents, size_t size) {
   count(&extents->commit, true, size);
 }
@@ -235,13 +214,20 @@ void caml_extents_commit(struct caml_extents* extents, void* p, size_t size) {
 }
 
 bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
+  size_t start = caml_heap_now();
+  bool done;
   caml_huge_decommit(&extents->huge, p, size);
-  return advise(&extents->decommit, p, size, MADV_DONTNEED);
+  done = madvise(p, size, MADV_DONTNEED) == 0;
+  count_timed(&extents->decommit, done, size, start);
+  return done;
 }
 
 bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size) {
-  return advise(&extents->purge_lazy, p, size, MADV_FREE);
+  size_t start = caml_heap_now();
+  bool done = caml_advise(p, size, CAML_ADVICE_FREE);
+  count_timed(&extents->purge_lazy, done, size, start);
+  return done;
 }
 
 /* Signals, and threads that map something, wait for each step. */
@@ -251,7 +237,7 @@ bool caml_extents_fill(void* p, size_t size) {
   uintptr_t end = ((uintptr_t)p + size + page - 1) & -page;
   while (start < end) {
     size_t step = end - start < FILL_STEP ? end - start : FILL_STEP;
-    if (madvise((void*)start, step, MADV_POPULATE_WRITE) != 0) return false;
+    if (!caml_advise((void*)start, step, CAML_ADVICE_POPULATE)) return false;
     start += step;
   }
   return true;
@@ -260,7 +246,8 @@ bool caml_extents_fill(void* p, size_t size) {
 bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   caml_huge_commit(&extents->huge, p, size);
   if (caml_extents_fill(p, size)) return true;
-  if (errno != EINVAL) madvise(p, size, MADV_DONTNEED); /* it came as far as it could */
+  if (!caml_advice_is_refused(CAML_ADVICE_POPULATE))
+    madvise(p, size, MADV_DONTNEED); /* it came as far as it could */
   caml_huge_count(&extents->huge, p, size, false);
   return false;
 }

@@ -40,9 +40,6 @@
 #define CAML_RUN_POOLS 16
 #define CAML_RUN_SIZE (CAML_RUN_POOLS * CAML_POOL_SIZE)
 
-/* The name of the mappings in /proc/PID/smaps, where the kernel has names. */
-#define CAML_EXTENT_NAME "OCaml major heap"
-
 /* HOOK(NAME, HELP): what each is asked for. */
 #define CAML_EXTENT_HOOKS(HOOK)                                               \
   HOOK(alloc, "address space mapped")                                         \

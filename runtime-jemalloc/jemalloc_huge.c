@@ -15,11 +15,11 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+#include "jemalloc_advice.h"
 #include "jemalloc_huge.h"
 
 /* A frame: how many of its pages are committed, and its mark.  Pages are
@@ -91,10 +91,10 @@ static void set_mark(struct caml_huge* huge, uintptr_t n, enum mark mark) {
    [first] to before [end]?  Then they are marked. */
 static void advise(struct caml_huge* huge, uintptr_t first, uintptr_t end,
                    enum mark mark) {
-  if (madvise((void*)(first * CAML_FRAME_SIZE),
-              (end - first) * CAML_FRAME_SIZE,
-              mark == HUGE ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) != 0) {
-    if (errno == EINVAL) atomic_store(&huge->absent, true);
+  enum caml_advice advice = mark == HUGE ? CAML_ADVICE_HUGE : CAML_ADVICE_PLAIN;
+  if (!caml_advise((void*)(first * CAML_FRAME_SIZE),
+                   (end - first) * CAML_FRAME_SIZE, advice)) {
+    if (caml_advice_is_refused(advice)) atomic_store(&huge->absent, true);
     return;
   }
   for (uintptr_t n = first; n < end; n++)
@@ -242,12 +242,12 @@ void caml_huge_mapped(struct caml_huge* huge, void* p, size_t size) {
 }
 
 void caml_huge_advise(struct caml_huge* huge, void* p, size_t size) {
-  if (huge->thp == CAML_THP_NEVER) madvise(p, size, MADV_NOHUGEPAGE);
-  if (huge->thp == CAML_THP_ALWAYS) madvise(p, size, MADV_HUGEPAGE);
+  if (huge->thp == CAML_THP_NEVER) caml_advise(p, size, CAML_ADVICE_PLAIN);
+  if (huge->thp == CAML_THP_ALWAYS) caml_advise(p, size, CAML_ADVICE_HUGE);
 }
 
 void caml_huge_refuse(void* p, size_t size) {
-  madvise(p, size, MADV_NOHUGEPAGE);
+  caml_advise(p, size, CAML_ADVICE_PLAIN);
 }
 
 void caml_huge_init(struct caml_huge* huge, enum caml_thp thp) {

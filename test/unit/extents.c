@@ -23,6 +23,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "jemalloc_advice.h"
 #include "jemalloc_extents.h"
 #include "smaps.h"
 
@@ -133,14 +134,14 @@ static void alloc_fails_without_address_space(void** state) {
 static void mappings_have_a_name(void** state) {
   char* p = get(2 * MIB);
   (void)state;
-  assert_true(smaps_has_name(p, CAML_EXTENT_NAME));
+  assert_true(smaps_has_name(p, CAML_MAPPING_NAME));
   drop(p, 2 * MIB);
 }
 
 static void a_kernel_without_names_does_no_harm(void** state) {
   char* p = get(2 * MIB);
   (void)state;
-  assert_false(smaps_has_name(p, CAML_EXTENT_NAME));
+  assert_false(smaps_has_name(p, CAML_MAPPING_NAME));
   memset(p, 1, 2 * MIB);
   drop(p, 2 * MIB);
 }

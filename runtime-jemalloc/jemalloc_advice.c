@@ -1,0 +1,80 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#define _GNU_SOURCE /* madvise, EHWPOISON */
+#include <errno.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include "jemalloc_advice.h"
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
+#endif
+
+/* Calls to be left out, and how many were to be after the last refusal, 0 if the
+   last call succeeded.  Two threads at once may make a call too many. */
+static struct { atomic_uint left, last; } refusals[CAML_N_ADVICES];
+
+static int call(void* p, size_t size, enum caml_advice advice) {
+  static const int numbers[] = {
+    [CAML_ADVICE_FREE] = MADV_FREE,
+    [CAML_ADVICE_POPULATE] = MADV_POPULATE_WRITE,
+    [CAML_ADVICE_HUGE] = MADV_HUGEPAGE,
+    [CAML_ADVICE_PLAIN] = MADV_NOHUGEPAGE
+  };
+  if (advice != CAML_ADVICE_NAME) return madvise(p, size, numbers[advice]);
+  return prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
+               CAML_MAPPING_NAME);
+}
+
+/* Errors of a kernel that knows the call: of what is mapped there, or of memory
+   that is short or broken.  A filter may answer with any other. */
+static bool is_of_the_moment(int error) {
+  return error == ENOMEM || error == EAGAIN || error == EFAULT
+    || error == EINTR || error == EBADF || error == EHWPOISON;
+}
+
+static void leave_out(enum caml_advice advice) {
+  unsigned last = atomic_load(&refusals[advice].last);
+  unsigned next = last == 0 ? CAML_ADVICE_LEFT_OUT
+    : last < CAML_ADVICE_LEFT_OUT_MOST ? 2 * last : last;
+  atomic_store(&refusals[advice].last, next);
+  atomic_store(&refusals[advice].left, next);
+}
+
+static bool is_left_out(enum caml_advice advice) {
+  atomic_uint* left = &refusals[advice].left;
+  unsigned n = atomic_load_explicit(left, memory_order_relaxed);
+  if (n > 0) atomic_store_explicit(left, n - 1, memory_order_relaxed);
+  return n > 0;
+}
+
+bool caml_advice_is_refused(enum caml_advice advice) {
+  atomic_uint* last = &refusals[advice].last;
+  return atomic_load_explicit(last, memory_order_relaxed) > 0;
+}
+
+bool caml_advise(void* p, size_t size, enum caml_advice advice) {
+  if (is_left_out(advice)) return false;
+  if (call(p, size, advice) != 0) {
+    if (!is_of_the_moment(errno)) leave_out(advice);
+    return false;
+  }
+  if (caml_advice_is_refused(advice)) atomic_store(&refusals[advice].last, 0);
+  return true;
+}
