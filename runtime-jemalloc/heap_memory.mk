@@ -23,6 +23,10 @@ runtime_BUILT_HEADERS += runtime/jemalloc.h
 ifeq "$(JEMALLOC)" "private"
 jemalloc_LDFLAGS = --whole-archive
 
+# For which page it is built
+jemalloc_page = && sed -n 's/^\#define LG_PAGE /\#define CAML_JEMALLOC_LG_PAGE /p' \
+  jemalloc/include/jemalloc/internal/jemalloc_internal_defs.h
+
 # jemalloc starts when the runtime first calls it, and not before main: it does
 # not bear a second attempt after one that failed.
 OBJCOPY ?= objcopy
@@ -57,9 +61,9 @@ distclean-jemalloc:
 endif
 
 # Whatever prefix a jemalloc was built with, its header lets us call it je_.
-runtime/jemalloc.h: $(call find_jemalloc,header)
+runtime/jemalloc.h: $(call find_jemalloc,header) runtime/heap_memory.mk
 	$(V_GEN)echo '#define JEMALLOC_NO_DEMANGLE' > $@ && \
-	echo '#include "$(abspath $<)"' >> $@
+	(echo '#include "$(abspath $<)"' $(jemalloc_page)) >> $@
 
 # All of jemalloc is one object in the runtime's archives, so that no link
 # flag is needed: the runtime is the last archive that a link searches.

@@ -64,12 +64,30 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
   return set_muzzy_decay(arena, caml_pace_decay(&arena->pace, ms));
 }
 
-/* jemalloc's page if large sizes are rounded up to no more than that, as from
-   5.3.1, else 0. */
-static size_t page_if_exact(void) {
-  size_t page, size = sizeof(page);
-  if (je_mallctl("arenas.page", &page, &size, NULL, 0) != 0) return 0;
-  return je_nallocx(9 * page, 0) == 9 * page ? page : 0;
+/* As from jemalloc 5.3.1 */
+static bool is_exact(size_t page) {
+  return je_nallocx(9 * page, 0) == 9 * page;
+}
+
+/* Why there is no arena, as far as it is known: jemalloc does not start where the
+   kernel's pages are larger than those that it was built for. */
+static const char* why_not(void) {
+  static char why[256];
+  size_t kernel = (size_t)sysconf(_SC_PAGESIZE);
+#ifdef CAML_JEMALLOC_LG_PAGE
+  size_t built = (size_t)1 << CAML_JEMALLOC_LG_PAGE;
+  if (kernel <= built) return "no memory, or too many arenas";
+  snprintf(why, sizeof(why),
+           "jemalloc was built for pages of up to %zu KiB, this kernel's are of "
+           "%zu KiB; link with a runtime that was built --with-lg-page=%d, in "
+           "build-aux/configure-jemalloc",
+           built >> 10, kernel >> 10, __builtin_ctzl(kernel));
+#else /* one that is installed does not say */
+  snprintf(why, sizeof(why),
+           "no memory, too many arenas, or a jemalloc that was built for smaller "
+           "pages than this kernel's, which are of %zu KiB", kernel >> 10);
+#endif
+  return why;
 }
 
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
@@ -78,14 +96,14 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
 
   if (je_mallctl("arenas.create", &arena->index, &size,
                  &hooks, sizeof(hooks)) != 0)
-    return "no memory, or too many arenas";
+    return why_not();
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
   caml_pace_init(&arena->pace, caml_heap_now());
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
-  arena->page = page_if_exact();
+  arena->exact = is_exact(arena->extents.page);
   arena->has_runs = (size_t)sysconf(_SC_PAGESIZE) <= CAML_POOL_SIZE;
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
@@ -134,11 +152,11 @@ static void make_room(struct caml_arena* arena) {
 
 static void* get(struct caml_arena* arena, size_t size) {
   void* block = NULL;
+  size_t page = arena->extents.page;
   if (size >= CAML_MAPPED_BLOCK)
     block = caml_extents_map_block(&arena->extents, size);
-  else if (arena->page > 0 && size > 4 * arena->page
-      && size <= PTRDIFF_MAX - arena->page) {
-    size_t pages = (size + arena->page - 1) & -arena->page;
+  else if (arena->exact && size > 4 * page && size <= PTRDIFF_MAX - page) {
+    size_t pages = (size + page - 1) & -page;
     size_t below = size_class_below(pages);
     if (below < pages) block = get_between_classes(arena, pages, below, 1);
   }
@@ -254,7 +272,7 @@ size_t caml_arena_dirty(struct caml_arena* arena) {
   refresh();
   pages = unused(arena, "pdirty");
   caml_arena_statistics_unlock(arena);
-  return pages * (size_t)sysconf(_SC_PAGESIZE)
+  return pages * arena->extents.page
     + caml_pools_free(&arena->pools).dirty;
 }
 

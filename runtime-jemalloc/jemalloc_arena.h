@@ -35,7 +35,7 @@ struct caml_arena {
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were not the decay's */
   unsigned index;              /* jemalloc's number of the arena */
-  size_t page;                 /* 0: large sizes are not rounded to it */
+  bool exact;                  /* large sizes are rounded to jemalloc's page only */
   bool has_runs;               /* pages larger than pools are jemalloc's to share */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
@@ -53,11 +53,12 @@ bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms);
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
 
 /* [size] > 0 bytes, uninitialised, aligned to 16 bytes, or to a page from
-   four pages up.  NULL when there is no memory. */
+   four of jemalloc's up.  NULL when there is no memory. */
 void* caml_arena_get(struct caml_arena* arena, size_t size);
 
-/* A pool of [CAML_POOL_SIZE] bytes, uninitialised and aligned to a page; NULL
-   when there is no memory.  [shard]: any number, another for each domain. */
+/* A pool of [CAML_POOL_SIZE] bytes, uninitialised and aligned to a page, or to that
+   size where pages are larger; NULL when there is no memory.  [shard]: any number,
+   another for each domain. */
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard);
 void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 

@@ -138,11 +138,12 @@ static void* take_from_rests(struct caml_extents* extents, size_t size) {
    each: a frame is mapped for many. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p;
+  assert(size % extents->page == 0);
   pthread_mutex_lock(&extents->lock);
   p = take_from_rests(extents, size);
   if (p == NULL) {
-    struct caml_rest* rest = get_jemalloc_mapping(extents, CAML_FRAME_SIZE,
-                                       (size_t)sysconf(_SC_PAGESIZE), false);
+    struct caml_rest* rest =
+      get_jemalloc_mapping(extents, CAML_FRAME_SIZE, extents->page, false);
     if (rest != NULL) {
       rest->size = CAML_FRAME_SIZE;
       rest->next = extents->rests;
@@ -170,8 +171,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   bool data = *commit && alignment >= CAML_FRAME_SIZE;
-  bool small = size <= CAML_FRAME_SIZE / 4 && !data
-    && alignment <= (size_t)sysconf(_SC_PAGESIZE);
+  bool small = size <= CAML_FRAME_SIZE / 4 && !data && alignment <= extents->page;
   void* p = NULL;
   (void)arena_ind;
   assert((alignment & (alignment - 1)) == 0);
@@ -422,9 +422,17 @@ bool caml_extents_unmap_block(struct caml_extents* extents, void* block) {
   return i < CAML_MAPPED_BLOCKS;
 }
 
+/* The kernel's page where jemalloc does not start; then there will be no arena. */
+static size_t jemalloc_page(void) {
+  size_t page, size = sizeof(page);
+  return je_mallctl("arenas.page", &page, &size, NULL, 0) == 0
+    ? page : (size_t)sysconf(_SC_PAGESIZE);
+}
+
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp) {
   memset(extents, 0, sizeof(*extents));
+  extents->page = jemalloc_page();
   caml_huge_init(&extents->huge, thp);
   pthread_mutex_init(&extents->lock, NULL);
   atomic_store(&extents->n_mappings, CAML_MAPPED_BLOCKS);

@@ -77,6 +77,7 @@ struct caml_extent_count {
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
+  size_t page; /* jemalloc's, which may be larger than the kernel's */
   struct caml_huge huge;
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)

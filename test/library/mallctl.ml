@@ -41,7 +41,8 @@ let () =
   documented Sys.argv.(1);
   assert (get String "version" = jemalloc_version ());
   assert (get Bool "config.stats");
-  assert (get Size "arenas.page" = 4096);
+  let page = get Size "arenas.page" in
+  assert (page >= 4096 && page land (page - 1) = 0);
   assert (get Unsigned "arenas.narenas" > arena ());
   let here fmt = Printf.sprintf fmt (arena ()) in
   let dirty = here "arena.%d.dirty_decay_ms" in

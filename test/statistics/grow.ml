@@ -4,10 +4,14 @@
 let rec grow l bytes = if bytes <= 0 then l else grow (bytes :: l) (bytes - 24)
 
 let resident () =
-  let ic = open_in "/proc/self/statm" in
-  let pages = Scanf.sscanf (input_line ic) "%d %d" (fun _ resident -> resident) in
+  let ic = open_in "/proc/self/status" in
+  let rec find () =
+    let line = input_line ic in
+    try Scanf.sscanf line "VmRSS: %d kB" (fun kib -> kib * 1024)
+    with Scanf.Scan_failure _ -> find () in
+  let bytes = find () in
   close_in ic;
-  pages * 4096
+  bytes
 
 let () =
   Gc.compact ();

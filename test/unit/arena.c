@@ -29,22 +29,27 @@
 #include "fixture.h"
 #include "smaps.h"
 
-#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+#define PAGE (arena.extents.page) /* jemalloc's */
+#define KERNEL_PAGE ((size_t)sysconf(_SC_PAGESIZE))
+
+/* As a pool, or the least that jemalloc has an extent for, where its pages are larger */
+#define BLOCK (POOL >= 4 * PAGE ? POOL : 4 * PAGE)
+#define BLOCKS(pools) ((pools) * POOL / BLOCK)
 
 /* A heap of [n] pools, each page of them touched. */
 static char** get_pools(size_t n) {
   char** pools = malloc(n * sizeof(char*));
   assert_non_null(pools);
   for (size_t i = 0; i < n; i++) {
-    pools[i] = caml_arena_get(&arena, POOL);
+    pools[i] = caml_arena_get(&arena, BLOCK);
     assert_non_null(pools[i]);
-    memset(pools[i], (int)i, POOL);
+    memset(pools[i], (int)i, BLOCK);
   }
   return pools;
 }
 
 static void put_pools(char** pools, size_t n) {
-  for (size_t i = 0; i < n; i++) caml_arena_put(&arena, pools[i], POOL);
+  for (size_t i = 0; i < n; i++) caml_arena_put(&arena, pools[i], BLOCK);
   free(pools);
 }
 
@@ -60,23 +65,23 @@ static size_t arena_stat(const char* name) {
 }
 
 static void pools_are_pages_and_disjoint(void** state) {
-  size_t n = 1000;
+  size_t n = BLOCKS(1000);
   char** pools = get_pools(n);
   (void)state;
   for (size_t i = 0; i < n; i++) {
     assert_int_equal((uintptr_t)pools[i] % PAGE, 0);
     assert_int_equal(pools[i][0], (char)i);
-    assert_int_equal(pools[i][POOL - 1], (char)i);
+    assert_int_equal(pools[i][BLOCK - 1], (char)i);
   }
   put_pools(pools, n);
 }
 
 /* No padding: a pool costs its 32 KiB and no more. */
 static void a_pool_is_32_kib(void** state) {
-  size_t n = 256;
+  size_t n = BLOCKS(256);
   char** pools = get_pools(n);
   (void)state;
-  assert_int_equal(arena_stat("pactive") * PAGE, n * POOL);
+  assert_int_equal(arena_stat("pactive") * PAGE, n * BLOCK);
   put_pools(pools, n);
 }
 
@@ -181,7 +186,7 @@ static void a_new_block_gets_its_pages(void** state) {
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
     assert_in_range(populated(sizes[i], true), sizes[i], sizes[i] + PAGE);
     assert_true(caml_arena_purge(&arena));
-    assert_in_range(populated(sizes[i], false), PAGE, 2 * PAGE);
+    assert_in_range(populated(sizes[i], false), KERNEL_PAGE, 2 * KERNEL_PAGE);
     assert_true(caml_arena_purge(&arena));
   }
 }
@@ -202,7 +207,7 @@ static void a_slab_gets_its_pages(void** state) {
 }
 
 static void pools_serve_large_blocks(void** state) {
-  size_t n = 4096, size = 2 * MIB, n_large = n * POOL * 3 / 4 / size, mapped;
+  size_t n = BLOCKS(4096), size = 2 * MIB, n_large = n * BLOCK * 3 / 4 / size, mapped;
   char** pools = get_pools(n);
   char* large[64];
   (void)state;
@@ -221,38 +226,38 @@ static void pools_serve_large_blocks(void** state) {
 }
 
 static void purge_lowers_rss(void** state) {
-  size_t n = 4096, before;
+  size_t n = BLOCKS(4096), before;
   char** pools = get_pools(n);
   (void)state;
   put_pools(pools, n);
   before = smaps_rss();
   assert_true(caml_arena_purge(&arena));
-  assert_true(smaps_rss() + n * POOL < before + 4 * MIB);
+  assert_true(smaps_rss() + n * BLOCK < before + 4 * MIB);
   assert_int_equal(arena_stat("pdirty"), 0);
   assert_int_equal(arena_stat("pmuzzy"), 0);
 }
 
 /* Pages that decay has purged lazily go too. */
 static void purge_takes_muzzy_pages(void** state) {
-  size_t n = 1024;
+  size_t n = BLOCKS(1024);
   char** pools = get_pools(n);
   (void)state;
   put_pools(pools, n);
   assert_true(caml_arena_purge_lazily(&arena));
   assert_int_equal(arena_stat("pdirty"), 0);
-  assert_in_range(arena_stat("pmuzzy") * PAGE, n * POOL - MIB, n * POOL + MIB);
-  assert_true(arena.extents.purge_lazy.bytes >= n * POOL - MIB);
+  assert_in_range(arena_stat("pmuzzy") * PAGE, n * BLOCK - MIB, n * BLOCK + MIB);
+  assert_true(arena.extents.purge_lazy.bytes >= n * BLOCK - MIB);
   assert_true(caml_arena_purge(&arena));
   assert_int_equal(arena_stat("pmuzzy"), 0);
 }
 
 static void decay_is_as_set(void** state) {
-  size_t n = 1024;
+  size_t n = BLOCKS(1024);
   (void)state;
   assert_true(caml_arena_set_dirty_decay(&arena, -1));
   put_pools(get_pools(n), n);
   assert_true(caml_arena_decay(&arena));
-  assert_in_range(arena_stat("pdirty") * PAGE, n * POOL - MIB, n * POOL + MIB);
+  assert_in_range(arena_stat("pdirty") * PAGE, n * BLOCK - MIB, n * BLOCK + MIB);
   assert_true(caml_arena_set_dirty_decay(&arena, 0));
   assert_int_equal(arena_stat("pdirty"), 0);
   assert_false(caml_arena_set_dirty_decay(&arena, -2));
@@ -298,7 +303,7 @@ static void purges_asked_for_are_no_decay(void** state) {
   assert_true(caml_arena_set_dirty_decay(&arena, -1));
   assert_true(caml_arena_set_muzzy_decay(&arena, -1));
   for (int i = 0; i < 3; i++) {
-    put_pools(get_pools(1024), 1024);
+    put_pools(get_pools(BLOCKS(1024)), BLOCKS(1024));
     assert_true(i == 1 ? caml_arena_purge_lazily(&arena) : caml_arena_purge(&arena));
   }
   assert_true(arena.asked > 0);
@@ -307,25 +312,25 @@ static void purges_asked_for_are_no_decay(void** state) {
 }
 
 static void purged_pools_are_zero_again(void** state) {
-  size_t n = 64;
+  size_t n = BLOCKS(64);
   char** pools = get_pools(n);
   (void)state;
   put_pools(pools, n);
   assert_true(caml_arena_purge(&arena));
   for (size_t i = 0; i < n; i++) {
-    char* p = caml_arena_get(&arena, POOL);
-    for (size_t j = 0; j < POOL; j++) assert_int_equal(p[j], 0);
+    char* p = caml_arena_get(&arena, BLOCK);
+    for (size_t j = 0; j < BLOCK; j++) assert_int_equal(p[j], 0);
   }
 }
 
 /* What the hooks counted is what jemalloc says. */
 static void counters_add_up(void** state) {
-  size_t n = 2048, known;
+  size_t n = BLOCKS(2048), known;
   char** pools = get_pools(n);
   (void)state;
-  for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
+  for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], BLOCK);
   assert_true(caml_arena_purge(&arena));
-  assert_int_equal(arena.extents.decommit.bytes, n / 2 * POOL);
+  assert_int_equal(arena.extents.decommit.bytes, n / 2 * BLOCK);
   /* in use, free in whatever state, and jemalloc's own data */
   known = arena_stat("pactive") * PAGE + arena_stat("retained")
     + arena_stat("pdirty") * PAGE + arena_stat("pmuzzy") * PAGE;
@@ -333,7 +338,7 @@ static void counters_add_up(void** state) {
                   known + 4 * MIB);
   assert_int_equal(arena.extents.decommit.failures, 0);
   assert_int_equal(arena.extents.alloc.failures, 0);
-  for (size_t i = 1; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
+  for (size_t i = 1; i < n; i += 2) caml_arena_put(&arena, pools[i], BLOCK);
   free(pools);
 }
 
@@ -404,14 +409,14 @@ static void* refuse_alloc(extent_hooks_t* h, void* p, size_t size,
 
 /* Uses the arena; what the hooks in force refuse must do no harm. */
 static void use_arena(void) {
-  size_t n = 512;
+  size_t n = BLOCKS(512);
   char** pools = get_pools(n);
   for (size_t i = 0; i < n; i++) assert_int_equal(pools[i][1], (char)i);
-  for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], POOL);
+  for (size_t i = 0; i < n; i += 2) caml_arena_put(&arena, pools[i], BLOCK);
   assert_true(caml_arena_purge(&arena));
   for (size_t i = 1; i < n; i += 2) {
-    assert_int_equal(pools[i][POOL - 1], (char)i);
-    caml_arena_put(&arena, pools[i], POOL);
+    assert_int_equal(pools[i][BLOCK - 1], (char)i);
+    caml_arena_put(&arena, pools[i], BLOCK);
   }
   free(pools);
   assert_true(caml_arena_purge(&arena));

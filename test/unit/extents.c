@@ -28,7 +28,9 @@
 #include "smaps.h"
 
 #define MIB ((size_t)1 << 20)
-#define PAGE ((size_t)sysconf(_SC_PAGESIZE))
+#define KIB ((size_t)1 << 10)
+#define KERNEL_PAGE ((size_t)sysconf(_SC_PAGESIZE))
+#define PAGE (extents.page) /* jemalloc's */
 
 static struct caml_extents extents;
 static extent_hooks_t* hooks;
@@ -147,9 +149,9 @@ static void a_kernel_without_names_does_no_harm(void** state) {
 }
 
 static bool kernel_has_names(void) {
-  char* p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  bool named = prctl(0x53564d41, 0, p, PAGE, "probe") == 0;
-  munmap(p, PAGE);
+  char* p = mmap(NULL, KERNEL_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  bool named = prctl(0x53564d41, 0, p, KERNEL_PAGE, "probe") == 0;
+  munmap(p, KERNEL_PAGE);
   return named;
 }
 
@@ -257,13 +259,13 @@ static void merged_mappings_purge_as_one(void** state) {
 }
 
 /* What jemalloc asks for when it could not have more. */
-static char* get_small(size_t pages) {
+static char* get_small(size_t size) {
   bool zero = false, commit = true;
-  char* p = hooks->alloc(hooks, NULL, pages * PAGE, PAGE, &zero, &commit, 0);
+  char* p = hooks->alloc(hooks, NULL, size, PAGE, &zero, &commit, 0);
   assert_non_null(p);
   assert_true(zero);
   assert_true(commit);
-  assert_true(is_zero(p, pages * PAGE));
+  assert_true(is_zero(p, size));
   return p;
 }
 
@@ -271,27 +273,27 @@ static void small_extents_share_a_mapping(void** state) {
   char* p[64];
   (void)state;
   for (size_t i = 0; i < 64; i++) {
-    p[i] = get_small(8);
-    if (i > 0) assert_ptr_equal(p[i], p[i - 1] - 8 * PAGE);
+    p[i] = get_small(64 * KIB);
+    if (i > 0 && i != 32) assert_ptr_equal(p[i], p[i - 1] - 64 * KIB);
   }
-  assert_count(&extents.alloc, 1, 2 * MIB, 0);
-  hooks->destroy(hooks, p[31], 32 * 8 * PAGE, true, 0);
+  assert_count(&extents.alloc, 2, 4 * MIB, 0);
+  hooks->destroy(hooks, p[31], 32 * 64 * KIB, true, 0);
   caml_extents_end(&extents);
-  hooks->destroy(hooks, p[63], 32 * 8 * PAGE, true, 0);
+  hooks->destroy(hooks, p[63], 32 * 64 * KIB, true, 0);
   assert_int_equal(caml_extents_mapped(&extents), 0);
 }
 
-/* 512 pages are a mapping. */
+/* Of a mapping of 2 MiB */
 static void what_is_left_is_for_smaller_ones(void** state) {
   char *most, *other, *rest;
   (void)state;
-  for (int i = 0; i < 4; i++) most = get_small(100);
-  other = get_small(128);
-  rest = get_small(112);
-  assert_ptr_equal(rest, most - 112 * PAGE);
+  for (int i = 0; i < 4; i++) most = get_small(448 * KIB);
+  other = get_small(512 * KIB);
+  rest = get_small(256 * KIB);
+  assert_ptr_equal(rest, most - 256 * KIB);
   assert_count(&extents.alloc, 2, 4 * MIB, 0);
-  hooks->destroy(hooks, rest, 512 * PAGE, true, 0);
-  hooks->destroy(hooks, other, 128 * PAGE, true, 0);
+  hooks->destroy(hooks, rest, 2 * MIB, true, 0);
+  hooks->destroy(hooks, other, 512 * KIB, true, 0);
   caml_extents_end(&extents);
   assert_int_equal(caml_extents_mapped(&extents), 0);
 }
@@ -322,9 +324,9 @@ static void a_block_goes_with_its_mapping(void** state) {
   assert_non_null(p);
   assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
   p[0] = p[size - 1] = 1;
-  assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + PAGE);
-  assert_int_equal(caml_extents_mapped(&extents), CAML_MAPPED_BLOCK + PAGE);
-  assert_false(caml_extents_unmap_block(&extents, p + PAGE));
+  assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + KERNEL_PAGE);
+  assert_int_equal(caml_extents_mapped(&extents), CAML_MAPPED_BLOCK + KERNEL_PAGE);
+  assert_false(caml_extents_unmap_block(&extents, p + KERNEL_PAGE));
   assert_true(caml_extents_unmap_block(&extents, p));
   assert_false(smaps_is_mapped(p));
   assert_false(caml_extents_unmap_block(&extents, p));
