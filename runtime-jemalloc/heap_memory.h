@@ -41,9 +41,9 @@ void caml_heap_memory_init(void);
    since that domain would still use the heap. */
 void caml_heap_memory_shutdown(void);
 
-/* A pool: [Bsize_wsize(POOL_WSIZE)] bytes, uninitialised and aligned to a
-   page.  NULL when there is no memory.  The caller owns it until it hands it
-   to [caml_heap_pool_put]. */
+/* A pool: [Bsize_wsize(POOL_WSIZE)] bytes, uninitialised and aligned to a page,
+   or to that size where pages are larger.  NULL when there is no memory.  The
+   caller owns it until it hands it to [caml_heap_pool_put]. */
 void* caml_heap_pool_get(void);
 void caml_heap_pool_put(void* pool);
 

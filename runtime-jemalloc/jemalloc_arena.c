@@ -104,7 +104,6 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
   arena->exact = is_exact(arena->extents.page);
-  arena->has_runs = (size_t)sysconf(_SC_PAGESIZE) <= CAML_POOL_SIZE;
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
                   arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
@@ -198,7 +197,7 @@ void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t 
 }
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
-  void* pool = arena->has_runs ? caml_pools_get(&arena->pools, shard) : NULL;
+  void* pool = caml_pools_get(&arena->pools, shard);
   return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);
 }
 

@@ -36,7 +36,6 @@ struct caml_arena {
   _Atomic size_t asked;        /* ns, of purges that were not the decay's */
   unsigned index;              /* jemalloc's number of the arena */
   bool exact;                  /* large sizes are rounded to jemalloc's page only */
-  bool has_runs;               /* pages larger than pools are jemalloc's to share */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
 };

@@ -26,8 +26,9 @@
 typedef uint16_t pool_bits;
 _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 
-/* A free pool is dirty, muzzy or, if neither, has no pages.  Old is what was so
-   when ages were last looked at, due what is to lose its pages now. */
+/* A free pool is dirty, muzzy or, if neither, has no pages; all that are free in a
+   page are the same, and dirty if one is in use.  Old is what was so when ages were
+   last looked at, due what is to lose its pages now. */
 struct caml_run {
   _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's run */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
@@ -69,6 +70,26 @@ static unsigned first_bit(unsigned bits) {
 
 static size_t size_of(unsigned bits) {
   return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
+}
+
+/* The pools in one page of the kernel's with the [i]th of a run */
+static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
+  unsigned n = pools->per_page;
+  return (pool_bits)(((1u << n) - 1) << (i & -n));
+}
+
+/* Of [bits], those that make up whole pages */
+static pool_bits whole_pages(const struct caml_pools* pools, pool_bits bits) {
+  pool_bits whole = bits;
+  if (pools->per_page == 1) return bits;
+  for (unsigned i = 0; i < CAML_RUN_POOLS; i += pools->per_page)
+    if (page_of(pools, i) & ~bits) whole &= ~page_of(pools, i);
+  return whole;
+}
+
+/* The first of [bits], which are some, and those in a row with it */
+static pool_bits first_row(unsigned bits) {
+  return (pool_bits)(bits & ~(bits + (1u << first_bit(bits))));
 }
 
 /* The run that [p] would lie in, if any lies there */
@@ -168,13 +189,14 @@ static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
 
 /* What jemalloc takes for committed, and what is. */
 static void put_run(struct caml_pools* pools, struct caml_run* run) {
-  void* p = run->start;
+  char* p = run->start;
   assert(run->used == 0);
-  for (unsigned i = 0; i < CAML_RUN_POOLS; i++)
-    if (!((run->dirty | run->muzzy) >> i & 1))
-      caml_huge_count(&pools->extents->huge, run->start + i * CAML_POOL_SIZE,
-                      CAML_POOL_SIZE, true);
   run->missing = FULL & ~(run->dirty | run->muzzy);
+  for (pool_bits bits = run->missing, row; bits != 0; bits &= ~row) {
+    row = first_row(bits);
+    caml_huge_count(&pools->extents->huge, p + first_bit(row) * CAML_POOL_SIZE,
+                    size_of(row), true);
+  }
   run->start = NULL;
   je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
 }
@@ -184,19 +206,20 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
                        struct caml_run* run) {
   unsigned i = first_bit(run->dirty ? run->dirty
                          : run->muzzy ? run->muzzy : FULL & ~run->used);
-  pool_bits bit = (pool_bits)(1u << i);
+  pool_bits bit = (pool_bits)(1u << i), page = page_of(pools, i) & ~run->used;
   void* pool = run->start + i * CAML_POOL_SIZE;
   assert(!(run->used & bit));
   if (!((run->dirty | run->muzzy) & bit)) {
-    caml_extents_commit(pools->extents, pool, CAML_POOL_SIZE);
+    caml_extents_commit(pools->extents, run->start + first_bit(page) * CAML_POOL_SIZE,
+                        size_of(page));
     if (is_large(shard)) caml_extents_fill(pool, CAML_POOL_SIZE);
   }
   run->used |= bit;
-  run->dirty &= ~bit;
-  run->muzzy &= ~bit;
-  run->old_dirty &= ~bit;
-  run->old_muzzy &= ~bit;
-  run->due &= ~bit;
+  run->dirty = (pool_bits)((run->dirty | page) & ~bit);
+  run->muzzy &= ~page;
+  run->old_dirty &= ~page;
+  run->old_muzzy &= ~page;
+  run->due &= ~page;
   if (run->used == FULL) unlink_run(shard, run);
   return pool;
 }
@@ -308,11 +331,6 @@ void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
 
 /* Decay.  The lock of the run's shard is held. */
 
-/* The first of [bits], which are some, and those in a row with it */
-static pool_bits first_row(unsigned bits) {
-  return (pool_bits)(bits & ~(bits + (1u << first_bit(bits))));
-}
-
 /* By force, or lazily: free pools in a row lose their pages.  What the kernel does not
    take lazily goes by force; what it does not take at all stays dirty. */
 static void purge_row(struct caml_pools* pools, struct caml_run* run,
@@ -332,6 +350,7 @@ static void purge_row(struct caml_pools* pools, struct caml_run* run,
 static void purge(struct caml_pools* pools, struct caml_run* run,
                   pool_bits bits, bool by_force) {
   assert(!(bits & run->used));
+  bits = whole_pages(pools, bits);
   while (bits != 0) {
     pool_bits row = first_row(bits);
     purge_row(pools, run, row, by_force);
@@ -403,16 +422,19 @@ static void decay_shard(struct caml_pools* pools,
 bool caml_pools_put(struct caml_pools* pools, void* pool) {
   struct caml_run* run = find_run(pools, pool);
   struct caml_pool_shard* shard;
+  unsigned i;
   pool_bits bit;
   if (run == NULL || run->start == NULL) return false;
   shard = &pools->shards[run->shard];
-  bit = (pool_bits)(1u << (((char*)pool - run->start) / CAML_POOL_SIZE));
+  i = (unsigned)(((char*)pool - run->start) / CAML_POOL_SIZE);
+  bit = (pool_bits)(1u << i);
   lock_shard(shard);
   assert(run->used & bit);
   if (run->used == FULL) link_run(shard, run);
   run->used &= ~bit;
   run->dirty |= bit;
-  if (atomic_load(&pools->dirty_ms) == 0) purge(pools, run, bit, true);
+  if (atomic_load(&pools->dirty_ms) == 0)
+    purge(pools, run, page_of(pools, i) & run->dirty, true);
   /* one that is empty stays for the next pool, if it is the only one */
   if (run->used == 0 && (run->next != NULL || run->previous != NULL)) {
     unlink_run(shard, run);
@@ -501,9 +523,8 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
 static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
                      void* data) {
   struct caml_free_pools* sum = data;
-  (void)pools;
   for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
-    sum->dirty += size_of(run->dirty);
+    sum->dirty += size_of(whole_pages(pools, run->dirty));
     sum->muzzy += size_of(run->muzzy);
     sum->retained += size_of(FULL & ~(run->used | run->dirty | run->muzzy));
   }
@@ -539,8 +560,11 @@ static void init_locks(struct caml_pools* pools) {
 
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      int flags) {
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  assert(page <= CAML_RUN_SIZE);
   pools->extents = extents;
   pools->flags = flags;
+  pools->per_page = page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);
   pools->dirty_ms = pools->muzzy_ms = -1;
   init_locks(pools);
 }

@@ -16,7 +16,10 @@
    to get and put one; a run has some bits for each pool instead.  A run with no pool in
    use goes back to jemalloc.  The free pools of the others decay here, as
    jemalloc's extents do, and by the same times; which is why the functions below
-   belong to those of jemalloc_arena.h that have the same names. */
+   belong to those of jemalloc_arena.h that have the same names.
+
+   Where the kernel's pages are larger than pools, a page goes when all of its pools
+   are free, and comes with the first. */
 
 #ifndef CAML_JEMALLOC_POOLS_H
 #define CAML_JEMALLOC_POOLS_H
@@ -61,13 +64,15 @@ struct caml_pool_shard {
 struct caml_pools {
   struct caml_extents* extents;
   int flags; /* of [mallocx], for a run */
+  unsigned per_page; /* pools that share a page of the kernel's: 1, or a power of two */
   _Atomic ssize_t dirty_ms, muzzy_ms;
   atomic_int held; /* > 0: nothing decays */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
   struct caml_run* _Atomic leaves[CAML_RUNS_ROOT];
 };
 
-/* Bytes in free pools of runs that are in use */
+/* Bytes in free pools of runs that are in use, but for those that share a page with
+   one in use */
 struct caml_free_pools { size_t dirty, muzzy, retained; };
 
 /* Makes [pools], which is zeroed, ready.  [flags] are [mallocx]'s. */

@@ -30,24 +30,36 @@
 #include "jemalloc_advice.h"
 #include "smaps.h"
 
-#define N CAML_RUN_POOLS
+/* Bytes: a pool, or those that share a page of the kernel's */
+#define UNIT (arena.pools.per_page * POOL)
+
+/* Units of a run */
+#define N (CAML_RUN_SIZE / UNIT)
+
+static char* get_from(unsigned shard) {
+  char* p = caml_arena_get_pool(&arena, shard);
+  assert_non_null(p);
+  for (unsigned i = 1; i < arena.pools.per_page; i++)
+    assert_ptr_equal(caml_arena_get_pool(&arena, shard), p + i * POOL);
+  return p;
+}
 
 static char* get(void) {
-  char* p = caml_arena_get_pool(&arena, 0);
-  assert_non_null(p);
-  memset(p, 1, POOL);
+  char* p = get_from(0);
+  memset(p, 1, UNIT);
   return p;
 }
 
 static void put(char* p) {
-  caml_arena_put_pool(&arena, p);
+  for (unsigned i = 0; i < arena.pools.per_page; i++)
+    caml_arena_put_pool(&arena, p + i * POOL);
 }
 
 static void assert_free(size_t dirty, size_t muzzy, size_t retained) {
   struct caml_free_pools some = caml_pools_free(&arena.pools);
-  assert_int_equal(some.dirty, dirty * POOL);
-  assert_int_equal(some.muzzy, muzzy * POOL);
-  assert_int_equal(some.retained, retained * POOL);
+  assert_int_equal(some.dirty, dirty * UNIT);
+  assert_int_equal(some.muzzy, muzzy * UNIT);
+  assert_int_equal(some.retained, retained * UNIT);
 }
 
 static void a_run_is_one_extent(void** state) {
@@ -55,7 +67,7 @@ static void a_run_is_one_extent(void** state) {
   (void)state;
   for (size_t i = 0; i < N; i++) {
     p[i] = get();
-    assert_ptr_equal(p[i], p[0] + i * POOL);
+    assert_ptr_equal(p[i], p[0] + i * UNIT);
     assert_free(0, 0, N - 1 - i);
   }
   assert_int_equal((uintptr_t)p[0] % CAML_RUN_SIZE, 0);
@@ -68,14 +80,14 @@ static void a_free_pool_with_pages_is_first(void** state) {
   char* p[N - 1];
   (void)state;
   for (size_t i = 0; i < N - 1; i++) p[i] = get();
-  put(p[5]);
+  put(p[3]);
   caml_pools_set_dirty_decay(&arena.pools, 0);
   caml_pools_set_dirty_decay(&arena.pools, 1000);
-  put(p[9]);
+  put(p[6]);
   assert_free(1, 1, 1);
-  assert_ptr_equal(get(), p[9]);
+  assert_ptr_equal(get(), p[6]);
   assert_free(0, 1, 1);
-  assert_ptr_equal(get(), p[5]);
+  assert_ptr_equal(get(), p[3]);
   assert_free(0, 0, 1);
 }
 
@@ -96,27 +108,27 @@ static void an_empty_run_goes_back(void** state) {
 
 static void purge_takes_the_holes(void** state) {
   enum { RUNS = 64 };
-  static char* p[RUNS * N];
+  static char* p[RUNS * CAML_RUN_POOLS];
   size_t before;
   (void)state;
   for (size_t i = 0; i < RUNS * N; i++) p[i] = get();
   for (size_t i = 0; i < RUNS * N; i++)
-    if (i % N != 7) put(p[i]);
+    if (i % N != 3) put(p[i]);
   before = smaps_rss();
   assert_true(caml_arena_purge(&arena));
-  assert_in_range(before - smaps_rss(), RUNS * (N - 1) * POOL - MIB,
-                  RUNS * (N - 1) * POOL + MIB);
+  assert_in_range(before - smaps_rss(), RUNS * (N - 1) * UNIT - MIB,
+                  RUNS * (N - 1) * UNIT + MIB);
   assert_free(0, 0, RUNS * (N - 1));
   /* two holes in each run */
   assert_int_equal(arena.extents.decommit.calls, 2 * RUNS);
-  for (size_t i = 0; i < RUNS; i++) assert_int_equal(p[i * N + 7][100], 1);
+  for (size_t i = 0; i < RUNS; i++) assert_int_equal(p[i * N + 3][100], 1);
 }
 
 /* The kernel takes no page that is locked. */
 static void what_the_kernel_keeps_is_dirty(void** state) {
   char *p = get(), *q = get();
   (void)state;
-  if (mlock(q, POOL) != 0) {
+  if (mlock(q, UNIT) != 0) {
     print_message("# 32 KiB cannot be locked: see ulimit -l\n");
     skip();
   }
@@ -125,12 +137,12 @@ static void what_the_kernel_keeps_is_dirty(void** state) {
   assert_free(1, 0, N - 2);
   assert_true(caml_arena_purge(&arena));
   assert_free(1, 0, N - 2);
-  assert_int_equal(munlock(q, POOL), 0);
+  assert_int_equal(munlock(q, UNIT), 0);
   assert_true(caml_arena_purge(&arena));
   assert_free(0, 0, N - 1);
   /* what was refused was MADV_FREE: as often as it takes to be asked again */
   while (caml_advice_is_refused(CAML_ADVICE_FREE))
-    caml_advise(q, POOL, CAML_ADVICE_FREE);
+    caml_advise(q, UNIT, CAML_ADVICE_FREE);
   put(p);
 }
 
@@ -222,11 +234,11 @@ static void shards_share(void** state) {
   (void)state;
   for (size_t i = 0; i < 2 * N; i++) p[i] = get();
   put(p[0]);
-  q = caml_arena_get_pool(&arena, 3);
+  q = get_from(3);
   assert_ptr_equal(q, p[0] + 2 * CAML_RUN_SIZE);
-  for (size_t i = 1; i < N; i++) assert_non_null(caml_arena_get_pool(&arena, 3));
+  for (size_t i = 1; i < N; i++) get_from(3);
   put(p[N]);
-  r = caml_arena_get_pool(&arena, 3);
+  r = get_from(3);
   assert_ptr_equal(r, p[0]);
   assert_ptr_equal(get(), p[N]);
 }
@@ -237,12 +249,6 @@ static void grow_large(void) {
   for (size_t i = 0; i < 64 * N; i++) get();
 }
 
-static char* get_untouched(void) {
-  char* p = caml_arena_get_pool(&arena, 0);
-  assert_non_null(p);
-  return p;
-}
-
 /* A pool that has lost its pages has them at once, the others do not. */
 static void a_large_heap_gets_the_pages_of_a_pool(void** state) {
   char* p[N];
@@ -251,10 +257,10 @@ static void a_large_heap_gets_the_pages_of_a_pool(void** state) {
   for (size_t i = 0; i < N; i++) p[i] = get();
   for (size_t i = 1; i < N; i++) put(p[i]);
   assert_true(caml_arena_purge(&arena));
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), POOL);
-  assert_ptr_equal(get_untouched(), p[1]);
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), 2 * POOL);
-  assert_int_equal(p[0][POOL - 1], 1);
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), UNIT);
+  assert_ptr_equal(get_from(0), p[1]);
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), 2 * UNIT);
+  assert_int_equal(p[0][UNIT - 1], 1);
 }
 
 /* jemalloc takes the run for dirty as a whole. */
@@ -269,18 +275,18 @@ static void a_large_heap_gets_the_pages_that_a_run_lacks(void** state) {
   assert_true(caml_arena_purge(&arena));
   put(p[0]);
   assert_free(0, 0, 1);
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), POOL);
-  assert_ptr_equal(get_untouched(), p[N]);
+  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), UNIT);
+  assert_ptr_equal(get_from(0), p[N]);
   taken = arena.extents.commit.bytes;
-  assert_ptr_equal(get_untouched(), p[0]);
+  assert_ptr_equal(get_from(0), p[0]);
   assert_free(N - 1, 0, 0);
   assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), CAML_RUN_SIZE);
-  assert_int_equal(arena.extents.commit.bytes - taken, (N - 1) * POOL);
+  assert_int_equal(arena.extents.commit.bytes - taken, (N - 1) * UNIT);
 }
 
 static void a_small_heap_gets_pages_as_they_are_touched(void** state) {
   (void)state;
-  assert_int_equal(smaps_resident(get_untouched(), CAML_RUN_SIZE), 0);
+  assert_int_equal(smaps_resident(get_from(0), CAML_RUN_SIZE), 0);
 }
 
 /* From where on a heap is growing */
@@ -301,16 +307,16 @@ static void a_growing_heap_has_runs_ahead(void** state) {
   assert_free(2 * N - 1, 0, 0);
   assert_in_range(smaps_rss() - before, 2 * CAML_RUN_SIZE - MIB / 2,
                   2 * CAML_RUN_SIZE + MIB / 2);
-  q = caml_arena_get_pool(&arena, 1);
+  q = get_from(1);
   assert_true(q < p || q >= p + 2 * CAML_RUN_SIZE);
-  for (size_t i = 1; i < 2 * N; i++) assert_ptr_equal(get(), p + i * POOL);
+  for (size_t i = 1; i < 2 * N; i++) assert_ptr_equal(get(), p + i * UNIT);
   assert_free(0, 0, N - 1);
 }
 
 /* Takes what is free; how many pools that were. */
 static size_t take_free(void) {
   struct caml_free_pools some = caml_pools_free(&arena.pools);
-  size_t n = (some.dirty + some.retained) / POOL;
+  size_t n = (some.dirty + some.retained) / UNIT;
   for (size_t i = 0; i < n; i++) get();
   return n;
 }
@@ -347,15 +353,15 @@ static void runs_ahead_are_purged(void** state) {
    for what would be too many borders. */
 static void runs_ahead_are_huge_again(void** state) {
   static char* p[CAML_FRAME_SIZE / POOL * 64];
-  size_t n = sizeof(p) / sizeof(p[0]), plain;
+  size_t frame = CAML_FRAME_SIZE / UNIT, n = 64 * frame, plain;
   (void)state;
   assert_int_equal(teardown(state), 0);
   assert_null(caml_arena_create(&arena, CAML_THP_ALWAYS));
   grow();
   for (size_t i = 0; i < n; i++) p[i] = get();
-  for (size_t i = 0; i < n; i++) if (i % 64 != 0) put(p[i]);
+  for (size_t i = 0; i < n; i++) if (i % frame != 0) put(p[i]);
   assert_true(caml_arena_purge(&arena));
-  for (size_t i = 0; i < n; i++) if (i % 64 == 0) put(p[i]);
+  for (size_t i = 0; i < n; i++) if (i % frame == 0) put(p[i]);
   assert_true(caml_arena_purge(&arena));
   for (size_t i = 0; i < n; i++) p[i] = get();
   plain = 0;
@@ -391,11 +397,44 @@ static void pools_without_a_run(void** state) {
   assert_true(n * POOL >= 8 * MIB);
   while ((p = last) != NULL) {
     last = *(char**)p;
-    put(p);
+    caml_arena_put_pool(&arena, p);
   }
   put(kept);
   assert_true(caml_arena_purge(&arena));
   assert_free(0, 0, 0);
+}
+
+/* It goes when all of its pools are free, and comes with the first. */
+static void a_page_is_of_all_its_pools(void** state) {
+  char *first, *p;
+  size_t committed;
+  (void)state;
+  if (arena.pools.per_page == 1) {
+    print_message("# pages are no larger than pools: test/pages has larger ones\n");
+    skip();
+  }
+  first = get();
+  p = get();
+  caml_arena_put_pool(&arena, p);
+  assert_free(0, 0, N - 2);
+  assert_false(caml_pools_decays(&arena.pools));
+  assert_true(caml_arena_purge(&arena));
+  assert_int_equal(p[UNIT - 1], 1);
+  assert_ptr_equal(caml_arena_get_pool(&arena, 0), p);
+  put(p);
+  assert_free(1, 0, N - 2);
+  assert_true(caml_arena_purge(&arena));
+  assert_free(0, 0, N - 1);
+  committed = arena.extents.commit.bytes;
+  for (unsigned i = 0; i < arena.pools.per_page; i++)
+    assert_ptr_equal(caml_arena_get_pool(&arena, 0), p + i * POOL);
+  assert_int_equal(arena.extents.commit.bytes - committed, UNIT);
+  assert_free(0, 0, N - 2);
+  assert_true(caml_arena_set_muzzy_decay(&arena, 0));
+  assert_true(caml_arena_set_dirty_decay(&arena, 0));
+  put(p);
+  assert_free(0, 0, N - 1);
+  put(first);
 }
 
 static void* use(void* shard) {
@@ -465,6 +504,7 @@ int main(void) {
     T(runs_ahead_are_huge_again),
     T(no_runs_ahead_that_decay_at_once),
     T(pools_without_a_run),
+    T(a_page_is_of_all_its_pools),
     T(threads_and_forks),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
