@@ -37,6 +37,7 @@ struct caml_heap {
   struct caml_heap_in_use in_use;
   struct caml_idle idle;
   struct caml_overhead overhead;
+  struct caml_marks marks; /* at the end of the last cycle; see heap_cycle.c */
   unsigned broken_cycles; /* until all of the heap is known; see caml_heap_is_whole */
   enum caml_heap_sweep sweep; /* in the compaction under way */
   bool finalisers_waited; /* at the end of the last cycle */
@@ -90,6 +91,10 @@ static inline bool caml_heap_is_whole(void) {
 
 /* Decides how the cycle ends, until caml_heap_compacted.  Called by caml_heap_cycle_ended, with its argument. */
 void caml_compact_decide(int asked);
+
+/* A compaction has ended, ours or another.  What ours freed is left to the decay, which
+   does not stop the program. */
+void caml_heap_note_compaction(void);
 
 /* Finalises the custom blocks for which [caml_heap_finalise] has left that to the
    program's own threads, unless it is called by another: all of them, or as many as

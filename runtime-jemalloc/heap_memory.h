@@ -156,12 +156,14 @@ void caml_domain_stand_down(void);
 bool caml_domain_all_take_part(void);
 
 /* What the domains that take part in the stop-the-world section have marked since they
-   began.  From inside the section, by one of them while the others wait. */
+   began; in *stats their statistics, with those of the ones that have ended.  From inside
+   the section, by one of them while the others wait. */
+struct gc_stats;
 struct caml_marks {
   uintnat blocks;
   uintnat domains; /* another number if they are others */
 };
-struct caml_marks caml_domain_marks(void);
+struct caml_marks caml_domain_marks(struct gc_stats* stats);
 
 /* Has a domain that takes part in the stop-the-world section finalisers to call?  From
    inside the section, by one of them while the others wait. */

@@ -9,9 +9,9 @@ heap_sizeclasses = caml/sizeclasses.h
 else
 
 heap_memory_C_SOURCES = \
-  heap_memory_jemalloc heap_allocate heap_compact heap_control heap_finalise heap_idle \
-  heap_idle_collect heap_knobs heap_limit heap_map heap_overhead heap_statistics \
-  heap_tweaks \
+  heap_memory_jemalloc heap_allocate heap_compact heap_control heap_cycle heap_finalise \
+  heap_idle heap_idle_collect heap_knobs heap_limit heap_map heap_overhead \
+  heap_statistics heap_tweaks \
   jemalloc_advice jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
   jemalloc_pace jemalloc_pools jemalloc_thread
 heap_sizeclasses = jemalloc_sizeclasses.h

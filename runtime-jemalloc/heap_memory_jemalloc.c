@@ -204,7 +204,7 @@ void caml_heap_tell_refused_threads(void) {
 void caml_heap_compacted(void) {
   bool left_to_decay = caml_heap.overhead.compacting
     || atomic_load(&caml_heap.idle.compacting); /* which gives back itself */
-  caml_overhead_compacted(&caml_heap.overhead);
+  caml_heap_note_compaction();
   caml_heap.sweep = CAML_SWEEP_NOTHING;
   if (left_to_decay) return;
   caml_idle_compacted(&caml_heap.idle);

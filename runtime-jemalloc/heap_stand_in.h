@@ -14,6 +14,8 @@
    place of the domain's own threads while these are all in blocking sections.
    Included by domain.c alone, whose static data it is about. */
 
+#include "caml/gc_stats.h"
+
 #if OCAML_VERSION < 50300
 #define MAX_DOMAINS Max_domains
 #else
@@ -50,12 +52,21 @@ bool caml_domain_all_take_part(void)
     == atomic_load(&caml_num_domains_running);
 }
 
-struct caml_marks caml_domain_marks(void)
+struct caml_marks caml_domain_marks(struct gc_stats* stats)
 {
   struct caml_marks marks = { 0, 0 };
+  struct gc_stats of_one;
+  memset(stats, 0, sizeof(*stats));
+  caml_accum_orphan_heap_stats(&stats->heap_stats);
+  caml_accum_orphan_alloc_stats(&stats->alloc_stats);
   for (int i = 0; i < stw_request.num_domains; i++) {
-    marks.blocks += stw_request.participating[i]->stat_blocks_marked;
-    marks.domains += (uintnat)stw_request.participating[i]->unique_id + 1;
+    caml_domain_state* d = stw_request.participating[i];
+    marks.blocks += d->stat_blocks_marked;
+    marks.domains += (uintnat)d->unique_id + 1;
+    caml_collect_heap_stats_sample(d->shared_heap, &of_one.heap_stats);
+    caml_accum_heap_stats(&stats->heap_stats, &of_one.heap_stats);
+    caml_collect_alloc_stats_sample(d, &of_one.alloc_stats);
+    caml_accum_alloc_stats(&stats->alloc_stats, &of_one.alloc_stats);
   }
   return marks;
 }

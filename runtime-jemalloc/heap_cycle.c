@@ -1,0 +1,149 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The end of a major cycle: measures the heap, and has heap_overhead.c say whether a
+   compaction is due.  A heap that is too small for one is not measured: a program may
+   have many thousands of cycles a second then. */
+
+#define CAML_INTERNALS
+
+#include <time.h>
+#include "caml/domain.h"
+#include "caml/gc_stats.h"
+#include "caml/heap_memory.h"
+#include "caml/major_gc.h"
+#include "heap_jemalloc.h"
+
+/* space_overhead; in no header */
+#if OCAML_VERSION < 50400
+extern uintnat caml_percent_free;
+#else
+extern _Atomic uintnat caml_percent_free;
+#endif
+
+static uint64_t busy(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
+static const struct caml_overhead_clock overhead_clock = { caml_heap_now, busy };
+
+/* The domains whose marks are not known: a number that no domains have */
+#define NO_DOMAINS 0
+
+/* Blocks marked in the cycle; SIZE_MAX: not known, since a domain began or ended. */
+static size_t take_marks(struct caml_marks marks) {
+  struct caml_marks before = caml_heap.marks;
+  caml_heap.marks = marks;
+  return marks.domains == before.domains && marks.blocks >= before.blocks
+    ? marks.blocks - before.blocks : SIZE_MAX;
+}
+
+/* Blocks are counted as they are marked, their words are not: so those counted are
+   taken to be as large as all in pools are on average, and large ones for marked.
+   Unknown ones are all: [marked] is SIZE_MAX. */
+static size_t counted_bytes(const struct heap_stats* s, size_t marked) {
+  double pools = (double)Bsize_wsize((size_t)s->pool_live_words);
+  double count = (double)s->pool_live_blocks;
+  double part = (double)marked < count ? (double)marked / count : 1.0;
+  return (size_t)(pools * part) + Bsize_wsize((size_t)s->large_words);
+}
+
+static struct caml_overhead_measures measure(size_t in_use) {
+  struct gc_stats s;
+  size_t marked = take_marks(caml_domain_marks(&s));
+  return (struct caml_overhead_measures){
+    .in_use = in_use,
+    .blocks = counted_bytes(&s.heap_stats, SIZE_MAX),
+    .counted = counted_bytes(&s.heap_stats, marked),
+    .allocated = Bsize_wsize(s.alloc_stats.major_words),
+    .known = marked != SIZE_MAX
+  };
+}
+
+static void do_not_measure(void) {
+  caml_heap.marks.domains = NO_DOMAINS;
+  caml_overhead_skip(&caml_heap.overhead);
+}
+
+/* Half a minor heap is allocated from one slice to the next. */
+static void consider(struct caml_overhead* o, intnat percent, bool others) {
+  size_t in_use = caml_heap_in_use();
+  struct caml_overhead_cycle cycle = {
+    .max_overhead = percent, .space_overhead = (intnat)caml_percent_free,
+    .between = Bsize_wsize(Caml_state->minor_heap_wsz) / 2, .others = others
+  };
+  if (percent == 0 || percent >= CAML_OVERHEAD_NEVER
+      || caml_overhead_is_small(o, in_use)) {
+    do_not_measure();
+    if (percent == 0 && !others) caml_overhead_compact(o, &overhead_clock, in_use);
+  } else {
+    struct caml_overhead_measures measures = measure(in_use);
+    caml_overhead_cycle_ended(o, &overhead_clock, &cycle, &measures);
+  }
+}
+
+static void note_who_takes_part(void) {
+  if (!caml_domain_all_take_part())
+    caml_heap.broken_cycles = CAML_BROKEN_CYCLES;
+  else if (caml_heap.broken_cycles > 0)
+    caml_heap.broken_cycles--;
+}
+
+void caml_heap_cycle_ended(int asked, bool adopted) {
+  bool others;
+  note_who_takes_part();
+  others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
+    || !adopted || !caml_heap_is_whole();
+  consider(&caml_heap.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead), others);
+  caml_compact_decide(asked);
+}
+
+double caml_heap_hurry(intnat howmuch) {
+  caml_background_poll(&caml_heap.background);
+  caml_heap_tell_refused_threads();
+  caml_heap_finalise_some();
+  return howmuch == AUTO_TRIGGERED_MAJOR_SLICE ? caml_heap.overhead.hurry : 0.0;
+}
+
+/* A compaction of ours */
+static void count(size_t before, size_t returned, uint64_t time) {
+  struct caml_heap_automatic* a = &caml_heap.automatic;
+  atomic_fetch_add(&a->overhead_compactions, 1);
+  atomic_fetch_add(&a->overhead_freed, returned);
+  atomic_fetch_add(&a->overhead_time, time);
+  caml_gc_message(0x10, "Automatic compaction: %zuk of %zuk freed "
+                  "in %.1f ms\n", returned >> 10, before >> 10,
+                  (double)time / 1e6);
+}
+
+void caml_heap_note_compaction(void) {
+  struct caml_overhead* o = &caml_heap.overhead;
+  uint64_t began = o->decided;
+  size_t before = o->before, after = caml_heap_in_use();
+  size_t returned = before > after ? before - after : 0;
+  if (!o->compacting) return;
+  caml_overhead_compacted(o, &overhead_clock, returned);
+  count(before, returned, caml_heap_now() - began);
+}
+
+intnat caml_heap_max_overhead(void) {
+  return caml_heap_knob_get(CAML_KNOB_max_overhead);
+}
+
+void caml_heap_set_max_overhead(intnat percent) {
+  char message[CAML_HEAP_KNOB_MESSAGE];
+  caml_heap_knob_set(CAML_KNOB_max_overhead,
+                     percent > CAML_OVERHEAD_NEVER ? CAML_OVERHEAD_NEVER : percent,
+                     message);
+}
