@@ -77,12 +77,14 @@ bool caml_heap_prepare_compaction(int asked) {
 
 /* OCaml doubles a mark stack that is smaller than one part in 32 of the domain's heap,
    and makes it small again only where a cycle is finished at once: one of 2 GiB leaves
-   64 MiB.  Above one part in 16 the heap was larger when the stack grew. */
+   64 MiB.  Above one part in 16 the heap was larger when the stack grew, unless it is as
+   it was made. */
 #define MARK_STACK_PART 16
+#define MARK_STACK_LEAST ((uintnat)1 << 12) /* entries; in no header */
 #define MARK_STACK_ENTRY (2 * sizeof(value))
 
 bool caml_heap_outgrew(uintnat entries) {
-  return entries * MARK_STACK_ENTRY
+  return entries > MARK_STACK_LEAST && entries * MARK_STACK_ENTRY
     > caml_heap_size(Caml_state->shared_heap) / MARK_STACK_PART;
 }
 

@@ -122,10 +122,8 @@ static void discard_block(struct caml_heap_state* heap, header_t* hp, header_t h
                           sizeclass sz)
 {
   CAMLassert(Has_status_hd(hd, caml_global_heap_state.GARBAGE));
-  if (Tag_hd(hd) == Custom_tag) {
-    void (*finaliser)(value) = Custom_ops_val(Val_hp(hp))->finalize;
-    if (finaliser != NULL) caml_heap_finalise(finaliser, Val_hp(hp));
-  }
+  if (Tag_hd(hd) == Custom_tag && Custom_ops_val(Val_hp(hp))->finalize != NULL)
+    caml_heap_finalise(Val_hp(hp));
   heap->stats.pool_live_blocks--;
   heap->stats.pool_live_words -= Whsize_hd(hd);
   heap->stats.pool_frag_words -= wsize_sizeclass[sz] - Whsize_hd(hd);

@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "caml/bigarray.h"
+#include "caml/custom.h"
 #include "caml/domain_state.h"
 #include "caml/heap_memory.h"
 #include "caml/mlvalues.h"
@@ -100,7 +101,8 @@ static bool postpone(void (*finaliser)(value), value block) {
 
 /* The runtime's own bigarrays are but freed, on whatever thread: their memory, which
    may be large, does not wait for the program to run again. */
-void caml_heap_finalise(void (*finaliser)(value), value block) {
+void caml_heap_finalise(value block) {
+  void (*finaliser)(value) = Custom_ops_val(block)->finalize;
   bool later = finaliser != caml_ba_finalize && (in_place_of_domain() || compacting());
   if (!later || !postpone(finaliser, block)) finaliser(block);
 }

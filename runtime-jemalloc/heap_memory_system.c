@@ -19,6 +19,7 @@
 #include <assert.h> /* sizeclasses.h of 5.5 needs it, and limits.h */
 #include <limits.h>
 #include <stdlib.h>
+#include "caml/custom.h"
 #include "caml/heap_memory.h"
 #include "caml/major_gc.h"
 #include "caml/mlvalues.h"
@@ -120,8 +121,8 @@ double caml_heap_hurry(intnat howmuch) {
   return 0.0;
 }
 
-void caml_heap_finalise(void (*finaliser)(value), value block) {
-  finaliser(block);
+void caml_heap_finalise(value block) {
+  Custom_ops_val(block)->finalize(block);
 }
 
 intnat caml_heap_max_overhead(void) {
