@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include "jemalloc.h"
@@ -26,6 +27,9 @@
 
 /* Bytes: of a gigabyte, what others hardly miss */
 #define MOST_ROOM ((size_t)32 << 20)
+
+/* As many free parts of the address space are given back at once */
+#define TRIM_PARTS 64
 
 /* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB; where they
    are larger, slabs are too, and get their pages as they are touched. */
@@ -82,6 +86,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
+  pthread_mutex_init(&arena->trim, NULL);
   caml_pace_init(&arena->pace, caml_heap_now());
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
@@ -195,11 +200,58 @@ static size_t purging(const struct caml_arena* arena) {
     + atomic_load(&arena->extents.decommit.nanoseconds);
 }
 
+struct part { void* p; size_t size; };
+
+/* What jemalloc retains in whole frames, the largest first.  How many? */
+static unsigned take_parts(struct caml_arena* arena, struct part* parts) {
+  int flags = arena->flags | MALLOCX_ALIGN(CAML_FRAME_SIZE);
+  size_t size = CAML_FRAME_SIZE;
+  unsigned n = 0;
+  while (size <= caml_extents_mapped(&arena->extents) / 2) size *= 2;
+  for (; size >= CAML_FRAME_SIZE; size /= 2) {
+    void* p;
+    while (n < TRIM_PARTS && (p = je_mallocx(size, flags)) != NULL)
+      parts[n++] = (struct part){ p, size };
+  }
+  return n;
+}
+
+static int by_address(const void* a, const void* b) {
+  const char *p = ((const struct part*)a)->p, *q = ((const struct part*)b)->p;
+  return (p > q) - (p < q);
+}
+
+/* jemalloc never evicts what it retains: it is taken and put back, which makes
+   it dirty, and purged, in the order in which it was put back: each is unmapped
+   behind the one before, so that mappings stay few.  Is there more? */
+static bool trim_once(struct caml_arena* arena) {
+  size_t before = caml_extents_mapped(&arena->extents);
+  struct part parts[TRIM_PARTS];
+  unsigned n;
+  caml_extents_begin_trim(&arena->extents);
+  n = take_parts(arena, parts);
+  caml_extents_end_trim(&arena->extents);
+  qsort(parts, n, sizeof(parts[0]), by_address);
+  for (unsigned i = 0; i < n; i++)
+    je_sdallocx(parts[i].p, parts[i].size, arena->flags);
+  if (n > 0) arena_ctl(arena, "purge", NULL, 0);
+  return n == TRIM_PARTS && caml_extents_mapped(&arena->extents) < before;
+}
+
+void caml_arena_trim(struct caml_arena* arena) {
+  atomic_store(&arena->trimmed, atomic_load(&arena->extents.decommit.bytes));
+  if (!caml_limits_charge(&arena->extents.limits)) return;
+  pthread_mutex_lock(&arena->trim);
+  while (trim_once(arena)) ;
+  pthread_mutex_unlock(&arena->trim);
+}
+
 bool caml_arena_purge(struct caml_arena* arena) {
   size_t before = purging(arena);
   bool done;
   caml_pools_purge(&arena->pools);
   done = arena_ctl(arena, "purge", NULL, 0) == 0;
+  caml_arena_trim(arena);
   atomic_fetch_add(&arena->asked, purging(arena) - before);
   return done;
 }
@@ -267,6 +319,7 @@ void caml_arena_statistics_unlock(struct caml_arena* arena) {
 }
 
 void caml_arena_prefork(struct caml_arena* arena) {
+  pthread_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
   caml_pools_lock(&arena->pools);
 }
@@ -274,11 +327,13 @@ void caml_arena_prefork(struct caml_arena* arena) {
 void caml_arena_postfork(struct caml_arena* arena) {
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
+  pthread_mutex_unlock(&arena->trim);
 }
 
 void caml_arena_forked(struct caml_arena* arena) {
   caml_pools_forked(&arena->pools);
   pthread_mutex_init(&arena->statistics, NULL);
+  pthread_mutex_init(&arena->trim, NULL);
   caml_extents_forked(&arena->extents);
 }
 
@@ -290,10 +345,22 @@ void caml_arena_release_decay(struct caml_arena* arena) {
   caml_pools_release_decay(&arena->pools);
 }
 
+/* A trim purges all that is dirty: not before an eighth of the heap has lost
+   its pages. */
+static bool is_to_be_trimmed(struct caml_arena* arena) {
+  size_t lost = atomic_load(&arena->extents.decommit.bytes)
+    - atomic_load(&arena->trimmed);
+  return lost >= CAML_FRAME_SIZE
+    && lost >= caml_extents_mapped(&arena->extents) / 8;
+}
+
 bool caml_arena_decay(struct caml_arena* arena) {
+  bool done;
   if (atomic_load(&arena->pools.held) > 0) return true;
   caml_pools_decay(&arena->pools);
-  return arena_ctl(arena, "decay", NULL, 0) == 0;
+  done = arena_ctl(arena, "decay", NULL, 0) == 0;
+  if (is_to_be_trimmed(arena)) caml_arena_trim(arena);
+  return done;
 }
 
 bool caml_arena_destroy(struct caml_arena* arena) {

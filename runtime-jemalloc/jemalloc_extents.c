@@ -89,6 +89,87 @@ static void note(struct caml_heap_mapping* m, const void* p, size_t size) {
   m->size = size;
 }
 
+/* Mappings for jemalloc, of which neighbours are one, as they are to the
+   kernel.  The lock is held. */
+
+/* How many are noted, now or once */
+static unsigned n_notes(const struct caml_extents* extents) {
+  unsigned n = atomic_load(&extents->n_mappings);
+  return n < CAML_EXTENTS_MAPPINGS ? n : CAML_EXTENTS_MAPPINGS;
+}
+
+/* The first note that [is_it], with [p] and [size]; NULL if there is none */
+static struct caml_heap_mapping*
+find_note(struct caml_extents* extents,
+          bool (*is_it)(const struct caml_heap_mapping*, uintptr_t, size_t),
+          uintptr_t p, size_t size) {
+  for (unsigned i = CAML_MAPPED_BLOCKS; i < n_notes(extents); i++)
+    if (is_it(&extents->mappings[i], p, size)) return &extents->mappings[i];
+  return NULL;
+}
+
+static bool is_beside(const struct caml_heap_mapping* m, uintptr_t p,
+                      size_t size) {
+  return m->size > 0 && (m->start == p + size || m->start + m->size == p);
+}
+
+static bool is_around(const struct caml_heap_mapping* m, uintptr_t p,
+                      size_t size) {
+  return p >= m->start && p + size <= m->start + m->size;
+}
+
+static bool is_free(const struct caml_heap_mapping* m, uintptr_t p,
+                    size_t size) {
+  (void)p;
+  (void)size;
+  return m->size == 0;
+}
+
+static void note_new(struct caml_extents* extents, uintptr_t p, size_t size) {
+  struct caml_heap_mapping* m = find_note(extents, is_free, 0, 0);
+  if (m == NULL) {
+    unsigned i = atomic_fetch_add(&extents->n_mappings, 1);
+    if (i < CAML_EXTENTS_MAPPINGS) m = &extents->mappings[i];
+  }
+  if (m != NULL) note(m, (void*)p, size);
+}
+
+static void note_mapping(struct caml_extents* extents, uintptr_t p,
+                         size_t size) {
+  struct caml_heap_mapping* m = find_note(extents, is_beside, p, size);
+  if (m == NULL) {
+    note_new(extents, p, size);
+  } else {
+    if (p < m->start) m->start = p;
+    m->size += size;
+  }
+}
+
+/* How many there may be before unmapping makes more of them: of the 64 + 1 for
+   each 64 MiB that a program has, its own libraries and stacks are some 40, and
+   the marks of frames the others. */
+static unsigned max_notes(const struct caml_extents* extents) {
+  return 8 + (unsigned)(caml_extents_mapped(extents) / ((size_t)128 << 20));
+}
+
+static bool may_cut_in_two(struct caml_extents* extents) {
+  unsigned n = 0;
+  for (unsigned i = CAML_MAPPED_BLOCKS; i < n_notes(extents); i++)
+    n += extents->mappings[i].size > 0;
+  return n < max_notes(extents);
+}
+
+/* Part of [m] is no longer mapped. */
+static void cut(struct caml_extents* extents, struct caml_heap_mapping* m,
+                uintptr_t p, size_t size) {
+  uintptr_t start = m->start, end = m->start + m->size;
+  m->size = p - start;
+  if (p == start && p + size < end)
+    note(m, (void*)(p + size), end - (p + size));
+  else if (p + size < end)
+    note_new(extents, p + size, end - (p + size));
+}
+
 /* Maps as [extent_alloc] is to.  At the end of the address space there may be
    room for [size], but none to align it by more than jemalloc asks. */
 static void* map_extent(size_t size, size_t alignment) {
@@ -112,16 +193,13 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
-/* A mapping for jemalloc: noted too, with [data] for its own, which are not to be
-   huge. */
+/* A mapping for jemalloc: noted too, with [data] for its own, which are not to
+   be huge.  The lock is held. */
 static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
                                   size_t alignment, bool data) {
   void* p = get_mapping(extents, size, alignment);
-  unsigned i;
   if (p == NULL) return NULL;
-  i = atomic_fetch_add(&extents->n_mappings, 1);
-  assert(i >= CAML_MAPPED_BLOCKS);
-  if (i < CAML_EXTENTS_MAPPINGS) note(&extents->mappings[i], p, size);
+  note_mapping(extents, (uintptr_t)p, size);
   if (data) caml_huge_refuse(p, size);
   else caml_huge_mapped(&extents->huge, p, size);
   return p;
@@ -148,11 +226,9 @@ static void* take_from_rests(struct caml_extents* extents, size_t size) {
 }
 
 /* jemalloc asks for a pool when it could not have more, and would ask so for
-   each: a frame is mapped for many. */
+   each: a frame is mapped for many.  The lock is held. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
-  void* p;
-  pthread_mutex_lock(&extents->lock);
-  p = take_from_rests(extents, size);
+  void* p = take_from_rests(extents, size);
   if (p == NULL) {
     struct caml_rest* rest = get_jemalloc_mapping(extents, CAML_FRAME_SIZE,
                                        (size_t)sysconf(_SC_PAGESIZE), false);
@@ -163,7 +239,6 @@ static void* get_small_mapping(struct caml_extents* extents, size_t size) {
       p = take_from_rests(extents, size);
     }
   }
-  pthread_mutex_unlock(&extents->lock);
   return p;
 }
 
@@ -176,36 +251,31 @@ static void unmap_rests(struct caml_extents* extents) {
   }
 }
 
-/* jemalloc's own data are what it asks for in whole frames and committed.  A
-   block does not grow by a mapping of its own behind it. */
+static bool is_trimming(struct caml_extents* extents) {
+  return atomic_load(&extents->trimmer) == pthread_self();
+}
+
+/* jemalloc's own data are what it asks for in whole frames, zeroed and
+   committed.  A block does not grow by a mapping of its own behind it. */
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
-  bool data = *commit && alignment >= CAML_FRAME_SIZE;
+  bool data = *zero && *commit && alignment >= CAML_FRAME_SIZE;
   bool small = size <= CAML_FRAME_SIZE / 4 && !data
     && alignment <= (size_t)sysconf(_SC_PAGESIZE);
   void* p = NULL;
   (void)arena_ind;
   assert((alignment & (alignment - 1)) == 0);
-  if (new_addr != NULL) return NULL;
+  if (new_addr != NULL || (!data && is_trimming(extents))) return NULL;
+  pthread_mutex_lock(&extents->lock);
   if (small) p = get_small_mapping(extents, size);
   if (p == NULL) p = get_jemalloc_mapping(extents, size, alignment, data);
+  pthread_mutex_unlock(&extents->lock);
   if (p == NULL) return NULL;
   if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
   *zero = true;
   return p;
-}
-
-static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
-                          bool committed, unsigned arena_ind) {
-  struct caml_extents* extents = extents_of(hooks);
-  size_t start = caml_heap_now();
-  bool unmapped = atomic_load(&extents->closing) && munmap(addr, size) == 0;
-  (void)committed;
-  (void)arena_ind;
-  count_timed(&extents->dalloc, unmapped, size, start);
-  return !unmapped;
 }
 
 static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
@@ -223,6 +293,47 @@ static bool advise(struct caml_extent_count* c, void* p, size_t length,
   bool done = madvise(p, length, advice) == 0;
   count_timed(c, done, length, start);
   return done;
+}
+
+/* What lies in one mapping, if that does not make too many of them */
+static bool unmap_noted(struct caml_extents* extents, void* p, size_t size) {
+  uintptr_t start = (uintptr_t)p;
+  struct caml_heap_mapping* m = find_note(extents, is_around, start, size);
+  if (m == NULL) return false;
+  if (start > m->start && start + size < m->start + m->size
+      && !may_cut_in_two(extents))
+    return false;
+  if (!caml_huge_unmap(&extents->huge, p, size)) return false;
+  cut(extents, m, start, size);
+  return true;
+}
+
+/* Whole frames, with the page that jemalloc 5.3.0 puts behind a block, where
+   they are charged.  Without their pages, which take time, before others wait
+   for the locks. */
+static bool unmap_frames(struct caml_extents* extents, void* p, size_t size) {
+  bool done;
+  if (size < CAML_FRAME_SIZE || (uintptr_t)p % CAML_FRAME_SIZE != 0
+      || size % CAML_FRAME_SIZE > (size_t)sysconf(_SC_PAGESIZE)
+      || !caml_limits_charge(&extents->limits))
+    return false;
+  madvise(p, size, MADV_DONTNEED);
+  pthread_mutex_lock(&extents->lock);
+  done = unmap_noted(extents, p, size);
+  pthread_mutex_unlock(&extents->lock);
+  return done;
+}
+
+static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
+                          bool committed, unsigned arena_ind) {
+  struct caml_extents* extents = extents_of(hooks);
+  size_t start = caml_heap_now();
+  bool unmapped = atomic_load(&extents->closing)
+    ? munmap(addr, size) == 0 : unmap_frames(extents, addr, size);
+  (void)committed;
+  (void)arena_ind;
+  count_timed(&extents->dalloc, unmapped, size, start);
+  return !unmapped;
 }
 
 void caml_extents_count_commit(struct caml_extents* extents, size_t size) {
@@ -285,6 +396,10 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
   bool run = length == CAML_RUN_SIZE && (uintptr_t)p % CAML_RUN_SIZE == 0;
   (void)size;
   (void)arena_ind;
+  if (is_trimming(extents)) {
+    caml_huge_count(&extents->huge, p, length, true);
+    return false;
+  }
   /* with the page that jemalloc 5.3.0 puts behind it, too */
   if (length / CAML_RUN_SIZE == 1) atomic_store(fresh_run(extents, p), (uintptr_t)p);
   if (run)
@@ -362,6 +477,16 @@ static const extent_hooks_t extent_hooks = {
   .split = extent_split,
   .merge = extent_merge,
 };
+
+/* Address space that is charged */
+
+void caml_extents_begin_trim(struct caml_extents* extents) {
+  atomic_store(&extents->trimmer, pthread_self());
+}
+
+void caml_extents_end_trim(struct caml_extents* extents) {
+  atomic_store(&extents->trimmer, 0);
+}
 
 /* Blocks with mappings of their own */
 
@@ -447,6 +572,7 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
 
 void caml_extents_forked(struct caml_extents* extents) {
   atomic_store(&extents->large, 0); /* by threads that are not here */
+  atomic_store(&extents->trimmer, 0);
   pthread_mutex_init(&extents->lock, NULL);
   caml_huge_forked(&extents->huge);
 }
