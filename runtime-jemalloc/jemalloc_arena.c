@@ -76,6 +76,14 @@ static size_t page_if_exact(void) {
   return je_nallocx(9 * page, 0) == 9 * page ? page : 0;
 }
 
+/* Where memory is locked, all of a step has pages: jemalloc's, a fifth of the
+   heap as a rule, are smaller.  A lock that comes later finds one step that is
+   not. */
+static void limit_steps(struct caml_arena* arena) {
+  size_t step = caml_extents_step(&arena->extents);
+  arena_ctl(arena, "retain_grow_limit", &step, sizeof(step));
+}
+
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   extent_hooks_t* hooks = caml_extents_init(&arena->extents, thp);
   size_t size = sizeof(arena->index);
@@ -95,6 +103,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
                   arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
+  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
   return NULL;
 }
 
@@ -137,12 +146,21 @@ static void make_room(struct caml_arena* arena) {
   if (room != NULL) je_sdallocx(room, size, arena->flags);
 }
 
+/* Where steps are small, a block that is large has a mapping made for it, and
+   there is nothing that it could grow into. */
+static bool maps_by_itself(struct caml_arena* arena, size_t size) {
+  return atomic_load(&arena->extents.limits.locked)
+    && size >= CAML_FRAME_SIZE
+    && size >= caml_extents_step(&arena->extents) / 2;
+}
+
 static void* get(struct caml_arena* arena, size_t size) {
   void* block = NULL;
   if (size >= CAML_MAPPED_BLOCK)
     block = caml_extents_map_block(&arena->extents, size);
   else if (arena->page > 0 && size > 4 * arena->page
-      && size <= PTRDIFF_MAX - arena->page) {
+      && size <= PTRDIFF_MAX - arena->page
+      && !maps_by_itself(arena, size)) {
     size_t pages = (size + arena->page - 1) & -arena->page;
     size_t below = size_class_below(pages);
     if (below < pages) block = get_between_classes(arena, pages, below, 1);
@@ -160,6 +178,7 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
+  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
   /* it may look like a run, and be one some day, of dirty pages */
   if (block != NULL) caml_extents_is_fresh_run(&arena->extents, block);
   return block;
@@ -186,6 +205,7 @@ void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t 
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = arena->has_runs ? caml_pools_get(&arena->pools, shard) : NULL;
+  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
   return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);
 }
 

@@ -33,6 +33,10 @@
 #define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
 #endif
 
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* since Linux 5.18 */
+#endif
+
 /* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2 or 4 of 7 or
    14 KiB */
 #define SLAB_MOST ((size_t)28 << 10)
@@ -187,6 +191,7 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   void* p = map_extent(size, alignment);
   count_timed(&extents->alloc, p != NULL, size, start);
   if (p == NULL) return NULL;
+  caml_limits_mapped(&extents->limits, p);
   /* A kernel without names for mappings answers EINVAL: no harm. */
   prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, (unsigned long)p, size,
         CAML_EXTENT_NAME);
@@ -273,6 +278,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   if (p == NULL) p = get_jemalloc_mapping(extents, size, alignment, data);
   pthread_mutex_unlock(&extents->lock);
   if (p == NULL) return NULL;
+  if (atomic_load(&extents->limits.locked)) atomic_store(&extents->grown, true);
   if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
   *zero = true;
   return p;
@@ -293,6 +299,24 @@ static bool advise(struct caml_extent_count* c, void* p, size_t length,
   bool done = madvise(p, length, advice) == 0;
   count_timed(c, done, length, start);
   return done;
+}
+
+/* Pages that are locked go by MADV_DONTNEED_LOCKED only, which takes others as
+   well: once it was needed, it is what is asked for, in forked children too.
+   Whether the kernel has it is asked once; which pages are locked, each
+   time. */
+static bool take_pages(struct caml_extents* extents, void* p, size_t size) {
+  if (madvise(p, size, atomic_load(&extents->dontneed)) == 0) return true;
+  if (errno != EINVAL) return false;
+  if (atomic_load(&extents->dontneed) == MADV_DONTNEED_LOCKED) return false;
+  caml_limits_found_locked(&extents->limits);
+  if (atomic_load(&extents->no_dontneed_locked)) return false;
+  if (madvise(p, size, MADV_DONTNEED_LOCKED) == 0) {
+    atomic_store(&extents->dontneed, MADV_DONTNEED_LOCKED);
+    return true;
+  }
+  if (errno == EINVAL) atomic_store(&extents->no_dontneed_locked, true);
+  return false;
 }
 
 /* What lies in one mapping, if that does not make too many of them */
@@ -317,7 +341,7 @@ static bool unmap_frames(struct caml_extents* extents, void* p, size_t size) {
       || size % CAML_FRAME_SIZE > (size_t)sysconf(_SC_PAGESIZE)
       || !caml_limits_charge(&extents->limits))
     return false;
-  madvise(p, size, MADV_DONTNEED);
+  take_pages(extents, p, size);
   pthread_mutex_lock(&extents->lock);
   done = unmap_noted(extents, p, size);
   pthread_mutex_unlock(&extents->lock);
@@ -346,8 +370,12 @@ void caml_extents_commit(struct caml_extents* extents, void* p, size_t size) {
 }
 
 bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
+  size_t start = caml_heap_now();
+  bool done;
   caml_huge_decommit(&extents->huge, p, size);
-  return advise(&extents->decommit, p, size, MADV_DONTNEED);
+  done = take_pages(extents, p, size);
+  count_timed(&extents->decommit, done, size, start);
+  return done;
 }
 
 bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
@@ -478,7 +506,18 @@ static const extent_hooks_t extent_hooks = {
   .merge = extent_merge,
 };
 
-/* Address space that is charged */
+/* Address space that is charged, or locked */
+
+bool caml_extents_grown(struct caml_extents* extents) {
+  return atomic_load_explicit(&extents->grown, memory_order_relaxed)
+    && atomic_exchange(&extents->grown, false);
+}
+
+size_t caml_extents_step(const struct caml_extents* extents) {
+  size_t most = caml_extents_mapped(extents) / 16, step = CAML_FRAME_SIZE;
+  while (2 * step <= most) step *= 2;
+  return step;
+}
 
 void caml_extents_begin_trim(struct caml_extents* extents) {
   atomic_store(&extents->trimmer, pthread_self());
@@ -546,7 +585,7 @@ static void unmap_block(struct caml_extents* extents, unsigned i) {
   if (unmapped) {
     m->size = m->start = 0;
   } else {
-    madvise(p, size, MADV_DONTNEED);
+    take_pages(extents, p, size);
     extents->kept[i] = true;
   }
 }
@@ -566,6 +605,7 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
   caml_huge_init(&extents->huge, thp);
   pthread_mutex_init(&extents->lock, NULL);
   atomic_store(&extents->n_mappings, CAML_MAPPED_BLOCKS);
+  atomic_store(&extents->dontneed, MADV_DONTNEED);
   extents->hooks = extent_hooks;
   return &extents->hooks;
 }
@@ -573,6 +613,7 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
 void caml_extents_forked(struct caml_extents* extents) {
   atomic_store(&extents->large, 0); /* by threads that are not here */
   atomic_store(&extents->trimmer, 0);
+  caml_limits_forked(&extents->limits);
   pthread_mutex_init(&extents->lock, NULL);
   caml_huge_forked(&extents->huge);
 }

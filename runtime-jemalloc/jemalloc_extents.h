@@ -84,6 +84,9 @@ struct caml_extent_count {
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
+  _Atomic bool grown;   /* see caml_extents_grown */
+  _Atomic bool no_dontneed_locked; /* of the kernel's, which is older */
+  _Atomic int dontneed; /* the advice that takes pages by force */
   _Atomic pthread_t trimmer; /* the thread that gets no address space; 0: none */
   struct caml_limits limits;
   struct caml_huge huge;
@@ -129,6 +132,14 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
 /* [size] bytes of what jemalloc takes for committed have no pages and are taken: counted
    as if they were committed for it. */
 void caml_extents_count_commit(struct caml_extents* extents, size_t size);
+
+/* Has address space been mapped for jemalloc, where memory is locked, since
+   this was last asked? */
+bool caml_extents_grown(struct caml_extents* extents);
+
+/* How much of it jemalloc is to take at once there, if it needs no more: a
+   thirty-second to a sixteenth of what is mapped, in whole frames */
+size_t caml_extents_step(const struct caml_extents* extents);
 
 /* Between the two, jemalloc gives the calling thread nothing but what it has,
    and none of it is to be used.  One thread at a time. */

@@ -10,7 +10,9 @@
 /*                                                                        */
 /**************************************************************************/
 
+#define _GNU_SOURCE /* mincore */
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "jemalloc_limits.h"
@@ -43,5 +45,21 @@ static bool is_strict(struct caml_limits* limits) {
 }
 
 bool caml_limits_charge(struct caml_limits* limits) {
-  return is_finite(RLIMIT_AS) || is_finite(RLIMIT_DATA) || is_strict(limits);
+  return atomic_load(&limits->locked) || is_finite(RLIMIT_AS)
+    || is_finite(RLIMIT_DATA) || is_strict(limits);
+}
+
+void caml_limits_found_locked(struct caml_limits* limits) {
+  atomic_store(&limits->locked, true);
+}
+
+/* Nobody has touched it: only a lock can have given it its page. */
+void caml_limits_mapped(struct caml_limits* limits, void* p) {
+  unsigned char resident = 0;
+  if (mincore(p, 1, &resident) == 0 && (resident & 1))
+    caml_limits_found_locked(limits);
+}
+
+void caml_limits_forked(struct caml_limits* limits) {
+  atomic_store(&limits->locked, false);
 }

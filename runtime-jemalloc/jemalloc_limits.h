@@ -16,7 +16,8 @@
    unless one of these counts it:
      RLIMIT_AS, all of it;
      RLIMIT_DATA, what may be written to;
-     vm.overcommit_memory 2, the same, against the limit of the whole machine. */
+     vm.overcommit_memory 2, the same, against the limit of the whole machine;
+     mlockall(MCL_FUTURE), which gives pages to all of it and locks them. */
 
 #ifndef CAML_JEMALLOC_LIMITS_H
 #define CAML_JEMALLOC_LIMITS_H
@@ -27,6 +28,7 @@
 #include <stdint.h>
 
 struct caml_limits {
+  _Atomic bool locked;         /* some memory of the heap is, or was */
   _Atomic bool strict;         /* vm.overcommit_memory was 2 */
   _Atomic uint64_t strict_read; /* when, ns; 0: never */
 };
@@ -36,5 +38,14 @@ struct caml_limits {
    machine is read once a second at most.  What cannot be read does not limit.
    From any thread. */
 bool caml_limits_charge(struct caml_limits* limits);
+
+/* The kernel said that pages of the heap are locked. */
+void caml_limits_found_locked(struct caml_limits* limits);
+
+/* [p], a page at its start, has just been mapped: is it locked? */
+void caml_limits_mapped(struct caml_limits* limits, void* p);
+
+/* In a forked child, which inherits limits and no locks. */
+void caml_limits_forked(struct caml_limits* limits);
 
 #endif /* CAML_JEMALLOC_LIMITS_H */

@@ -395,6 +395,36 @@ static void decay_ends_with_a_trim(void** state) {
                   start + 8 * MIB);
 }
 
+/* Blocks of [size] bytes, up to [sum] of them; returns what is mapped beyond
+   that. */
+static size_t mapped_for(struct caml_arena* a, size_t size, size_t sum) {
+  size_t start = caml_extents_mapped(&a->extents), most = 0;
+  for (size_t used = size; used <= sum; used += size) {
+    size_t more;
+    assert_non_null(size == POOL ? caml_arena_get_pool(a, 0)
+                                 : caml_arena_get(a, size));
+    more = caml_extents_mapped(&a->extents) - start - used;
+    if (more > most) most = more;
+  }
+  return most;
+}
+
+/* As if memory were locked, all of which has pages then */
+static void little_is_mapped_where_it_is_locked(void** state) {
+  static const size_t sizes[] = { POOL, MIB, 30 * MIB + MIB / 2 };
+  (void)state;
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    static const struct caml_arena none;
+    static struct caml_arena a;
+    a = none;
+    assert_null(caml_arena_create(&a, CAML_THP_SYSTEM));
+    a.extents.limits.locked = true;
+    assert_in_range(mapped_for(&a, sizes[i], 256 * MIB), 0, 256 * MIB / 10);
+    assert_true(caml_arena_destroy(&a));
+    assert_int_equal(caml_extents_mapped(&a.extents), 0);
+  }
+}
+
 static void destroy_unmaps_everything(void** state) {
   static struct caml_arena a; /* zeroed */
   char *pool, *large;
@@ -621,6 +651,7 @@ int main(void) {
     T(counters_add_up),
     T(free_frames_go_where_they_are_charged),
     T(decay_ends_with_a_trim),
+    T(little_is_mapped_where_it_is_locked),
     T(destroy_unmaps_everything),
     T(out_of_memory_is_null),
     T(failing_hooks_do_no_harm),

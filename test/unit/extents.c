@@ -282,6 +282,61 @@ static void decommit_zeroes_and_lowers_rss(void** state) {
   drop(p, size);
 }
 
+/* Some that are locked, if they may be */
+static char* get_locked(size_t size) {
+  char* p = get(size);
+  if (mlock(p, size) != 0) {
+    print_message("# 64 KiB cannot be locked: see ulimit -l\n");
+    skip();
+  }
+  commit(p, size, 0, size);
+  memset(p, 1, size);
+  return p;
+}
+
+static void pages_that_are_locked_go(void** state) {
+  size_t size = 16 * PAGE;
+  char *p = get_locked(size), *q = get(size);
+  (void)state;
+  if (!kernel_takes_locked()) {
+    print_message("# no MADV_DONTNEED_LOCKED before Linux 5.18\n");
+    skip();
+  }
+  for (int i = 0; i < 3; i++) {
+    memset(p, 1, size);
+    assert_false(hooks->decommit(hooks, p, size, 0, size, 0));
+    assert_true(is_zero(p, size));
+  }
+  assert_count(&extents.decommit, 3, 3 * size, 0);
+  /* and others by the same call */
+  memset(q, 1, size);
+  assert_false(hooks->decommit(hooks, q, size, 0, size, 0));
+  assert_true(is_zero(q, size));
+  drop(p, size);
+  drop(q, size);
+}
+
+/* What it lacks is asked for once, and not what is locked. */
+static void an_older_kernel_keeps_pages_that_are_locked(void** state) {
+  size_t size = 16 * PAGE;
+  char *p = get_locked(size), *q = get(size);
+  (void)state;
+  before_5_18 = true;
+  asked_for_locked = 0;
+  memset(q, 1, size);
+  for (int i = 0; i < 3; i++)
+    assert_true(hooks->decommit(hooks, p, size, 0, size, 0));
+  assert_int_equal(asked_for_locked, 1);
+  assert_false(hooks->decommit(hooks, q, size, 0, size, 0));
+  assert_true(is_zero(q, size));
+  assert_int_equal(munlock(p, size), 0);
+  assert_false(hooks->decommit(hooks, p, size, 0, size, 0));
+  assert_true(is_zero(p, size));
+  before_5_18 = false;
+  drop(p, size);
+  drop(q, size);
+}
+
 static void purge_lazy_marks_pages_free(void** state) {
   size_t size = 64 * MIB, lazy;
   char* p = get(size);
@@ -465,6 +520,8 @@ int main(void) {
     T(dalloc_unmaps_when_closing),
     T(destroy_unmaps),
     T(decommit_zeroes_and_lowers_rss),
+    T(pages_that_are_locked_go),
+    T(an_older_kernel_keeps_pages_that_are_locked),
     T(purge_lazy_marks_pages_free),
     T(purges_fail_where_nothing_is_mapped),
     T(split_and_merge_are_allowed),
