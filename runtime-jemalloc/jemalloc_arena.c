@@ -168,6 +168,14 @@ static void* get(struct caml_arena* arena, size_t size) {
   return block != NULL ? block : je_mallocx(size, arena->flags);
 }
 
+/* Free address space in pieces where no block fits makes room for one, if it is
+   given back to whoever charges for it. */
+static void* get_after_trim(struct caml_arena* arena, size_t size) {
+  if (!caml_limits_charge(&arena->extents.limits)) return NULL;
+  caml_arena_purge(arena);
+  return je_mallocx(size, arena->flags);
+}
+
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
   size_t failures = atomic_load(&arena->extents.alloc.failures);
   bool large = size > SLAB_BLOCK_MOST;
@@ -175,6 +183,7 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   assert(size > 0);
   if (large) atomic_fetch_add(&arena->extents.large, 1);
   block = get(arena, size);
+  if (block == NULL) block = get_after_trim(arena, size);
   if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
@@ -206,7 +215,8 @@ void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = arena->has_runs ? caml_pools_get(&arena->pools, shard) : NULL;
   if (caml_extents_grown(&arena->extents)) limit_steps(arena);
-  return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);
+  if (pool == NULL) pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
+  return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
 }
 
 void caml_arena_put_pool(struct caml_arena* arena, void* pool) {

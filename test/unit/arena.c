@@ -425,6 +425,24 @@ static void little_is_mapped_where_it_is_locked(void** state) {
   }
 }
 
+/* There is room for the block, in two mappings that nobody needs. */
+static void what_fits_nowhere_gets_what_is_free(void** state) {
+  char* p = caml_arena_get(&arena, 40 * MIB);
+  char* q = caml_arena_get(&arena, 40 * MIB);
+  rlim_t old;
+  (void)state;
+  assert_non_null(p);
+  assert_non_null(q);
+  old = set_limit(RLIMIT_AS, smaps_size() + 4 * MIB);
+  assert_null(caml_arena_get(&arena, 60 * MIB));
+  caml_arena_put(&arena, p, 40 * MIB);
+  caml_arena_put(&arena, q, 40 * MIB);
+  p = caml_arena_get(&arena, 60 * MIB);
+  set_limit(RLIMIT_AS, old);
+  assert_non_null(p);
+  caml_arena_put(&arena, p, 60 * MIB);
+}
+
 static void destroy_unmaps_everything(void** state) {
   static struct caml_arena a; /* zeroed */
   char *pool, *large;
@@ -652,6 +670,7 @@ int main(void) {
     T(free_frames_go_where_they_are_charged),
     T(decay_ends_with_a_trim),
     T(little_is_mapped_where_it_is_locked),
+    T(what_fits_nowhere_gets_what_is_free),
     T(destroy_unmaps_everything),
     T(out_of_memory_is_null),
     T(failing_hooks_do_no_harm),
