@@ -13,7 +13,7 @@ heap_memory_C_SOURCES = \
   heap_idle heap_idle_collect heap_knobs heap_limit heap_map heap_overhead \
   heap_statistics heap_tweaks \
   jemalloc_advice jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
-  jemalloc_pace jemalloc_pools jemalloc_thread
+  jemalloc_limits jemalloc_pace jemalloc_pools jemalloc_thread
 heap_sizeclasses = jemalloc_sizeclasses.h
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h

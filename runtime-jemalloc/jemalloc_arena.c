@@ -18,6 +18,7 @@
 #include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include "jemalloc.h"
@@ -26,6 +27,9 @@
 
 /* Bytes: of a gigabyte, what others hardly miss */
 #define MOST_ROOM ((size_t)32 << 20)
+
+/* As many free parts of the address space are given back at once */
+#define TRIM_PARTS 64
 
 /* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB; where they
    are larger, slabs are too, and get their pages as they are touched. */
@@ -90,6 +94,14 @@ static const char* why_not(void) {
   return why;
 }
 
+/* Where memory is locked, all of a step has pages: jemalloc's, a fifth of the
+   heap as a rule, are smaller.  A lock that comes later finds one step that is
+   not. */
+static void limit_steps(struct caml_arena* arena) {
+  size_t step = caml_extents_step(&arena->extents);
+  arena_ctl(arena, "retain_grow_limit", &step, sizeof(step));
+}
+
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   extent_hooks_t* hooks = caml_extents_init(&arena->extents, thp);
   size_t size = sizeof(arena->index);
@@ -100,6 +112,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
+  pthread_mutex_init(&arena->trim, NULL);
   caml_pace_init(&arena->pace, caml_heap_now());
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
@@ -107,6 +120,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
                   arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
+  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
   return NULL;
 }
 
@@ -149,17 +163,34 @@ static void make_room(struct caml_arena* arena) {
   if (room != NULL) je_sdallocx(room, size, arena->flags);
 }
 
+/* Where steps are small, a block that is large has a mapping made for it, and
+   there is nothing that it could grow into. */
+static bool maps_by_itself(struct caml_arena* arena, size_t size) {
+  return atomic_load(&arena->extents.limits.locked)
+    && size >= CAML_FRAME_SIZE
+    && size >= caml_extents_step(&arena->extents) / 2;
+}
+
 static void* get(struct caml_arena* arena, size_t size) {
   void* block = NULL;
   size_t page = arena->extents.page;
   if (size >= CAML_MAPPED_BLOCK)
     block = caml_extents_map_block(&arena->extents, size);
-  else if (arena->exact && size > 4 * page && size <= PTRDIFF_MAX - page) {
+  else if (arena->exact && size > 4 * page && size <= PTRDIFF_MAX - page
+      && !maps_by_itself(arena, size)) {
     size_t pages = (size + page - 1) & -page;
     size_t below = size_class_below(pages);
     if (below < pages) block = get_between_classes(arena, pages, below, 1);
   }
   return block != NULL ? block : je_mallocx(size, arena->flags);
+}
+
+/* Free address space in pieces where no block fits makes room for one, if it is
+   given back to whoever charges for it. */
+static void* get_after_trim(struct caml_arena* arena, size_t size) {
+  if (!caml_limits_charge(&arena->extents.limits)) return NULL;
+  caml_arena_purge(arena);
+  return je_mallocx(size, arena->flags);
 }
 
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
@@ -169,9 +200,11 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   assert(size > 0);
   if (large) atomic_fetch_add(&arena->extents.large, 1);
   block = get(arena, size);
+  if (block == NULL) block = get_after_trim(arena, size);
   if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
+  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
   /* it may look like a run, and be one some day, of dirty pages */
   if (block != NULL) caml_extents_is_fresh_run(&arena->extents, block);
   return block;
@@ -198,7 +231,9 @@ void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t 
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = caml_pools_get(&arena->pools, shard);
-  return pool != NULL ? pool : je_mallocx(CAML_POOL_SIZE, arena->flags);
+  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
+  if (pool == NULL) pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
+  return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
 }
 
 void caml_arena_put_pool(struct caml_arena* arena, void* pool) {
@@ -212,11 +247,58 @@ static size_t purging(const struct caml_arena* arena) {
     + atomic_load(&arena->extents.decommit.nanoseconds);
 }
 
+struct part { void* p; size_t size; };
+
+/* What jemalloc retains in whole frames, the largest first.  How many? */
+static unsigned take_parts(struct caml_arena* arena, struct part* parts) {
+  int flags = arena->flags | MALLOCX_ALIGN(CAML_FRAME_SIZE);
+  size_t size = CAML_FRAME_SIZE;
+  unsigned n = 0;
+  while (size <= caml_extents_mapped(&arena->extents) / 2) size *= 2;
+  for (; size >= CAML_FRAME_SIZE; size /= 2) {
+    void* p;
+    while (n < TRIM_PARTS && (p = je_mallocx(size, flags)) != NULL)
+      parts[n++] = (struct part){ p, size };
+  }
+  return n;
+}
+
+static int by_address(const void* a, const void* b) {
+  const char *p = ((const struct part*)a)->p, *q = ((const struct part*)b)->p;
+  return (p > q) - (p < q);
+}
+
+/* jemalloc never evicts what it retains: it is taken and put back, which makes
+   it dirty, and purged, in the order in which it was put back: each is unmapped
+   behind the one before, so that mappings stay few.  Is there more? */
+static bool trim_once(struct caml_arena* arena) {
+  size_t before = caml_extents_mapped(&arena->extents);
+  struct part parts[TRIM_PARTS];
+  unsigned n;
+  caml_extents_begin_trim(&arena->extents);
+  n = take_parts(arena, parts);
+  caml_extents_end_trim(&arena->extents);
+  qsort(parts, n, sizeof(parts[0]), by_address);
+  for (unsigned i = 0; i < n; i++)
+    je_sdallocx(parts[i].p, parts[i].size, arena->flags);
+  if (n > 0) arena_ctl(arena, "purge", NULL, 0);
+  return n == TRIM_PARTS && caml_extents_mapped(&arena->extents) < before;
+}
+
+void caml_arena_trim(struct caml_arena* arena) {
+  atomic_store(&arena->trimmed, atomic_load(&arena->extents.decommit.bytes));
+  if (!caml_limits_charge(&arena->extents.limits)) return;
+  pthread_mutex_lock(&arena->trim);
+  while (trim_once(arena)) ;
+  pthread_mutex_unlock(&arena->trim);
+}
+
 bool caml_arena_purge(struct caml_arena* arena) {
   size_t before = purging(arena);
   bool done;
   caml_pools_purge(&arena->pools);
   done = arena_ctl(arena, "purge", NULL, 0) == 0;
+  caml_arena_trim(arena);
   atomic_fetch_add(&arena->asked, purging(arena) - before);
   return done;
 }
@@ -284,6 +366,7 @@ void caml_arena_statistics_unlock(struct caml_arena* arena) {
 }
 
 void caml_arena_prefork(struct caml_arena* arena) {
+  pthread_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
   caml_pools_lock(&arena->pools);
 }
@@ -291,11 +374,13 @@ void caml_arena_prefork(struct caml_arena* arena) {
 void caml_arena_postfork(struct caml_arena* arena) {
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
+  pthread_mutex_unlock(&arena->trim);
 }
 
 void caml_arena_forked(struct caml_arena* arena) {
   caml_pools_forked(&arena->pools);
   pthread_mutex_init(&arena->statistics, NULL);
+  pthread_mutex_init(&arena->trim, NULL);
   caml_extents_forked(&arena->extents);
 }
 
@@ -307,10 +392,22 @@ void caml_arena_release_decay(struct caml_arena* arena) {
   caml_pools_release_decay(&arena->pools);
 }
 
+/* A trim purges all that is dirty: not before an eighth of the heap has lost
+   its pages. */
+static bool is_to_be_trimmed(struct caml_arena* arena) {
+  size_t lost = atomic_load(&arena->extents.decommit.bytes)
+    - atomic_load(&arena->trimmed);
+  return lost >= CAML_FRAME_SIZE
+    && lost >= caml_extents_mapped(&arena->extents) / 8;
+}
+
 bool caml_arena_decay(struct caml_arena* arena) {
+  bool done;
   if (atomic_load(&arena->pools.held) > 0) return true;
   caml_pools_decay(&arena->pools);
-  return arena_ctl(arena, "decay", NULL, 0) == 0;
+  done = arena_ctl(arena, "decay", NULL, 0) == 0;
+  if (is_to_be_trimmed(arena)) caml_arena_trim(arena);
+  return done;
 }
 
 bool caml_arena_destroy(struct caml_arena* arena) {

@@ -34,10 +34,12 @@ struct caml_arena {
   struct caml_pace pace;
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were not the decay's */
+  _Atomic size_t trimmed;      /* bytes decommitted before the last trim began */
   unsigned index;              /* jemalloc's number of the arena */
   bool exact;                  /* large sizes are rounded to jemalloc's page only */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
+  pthread_mutex_t trim;        /* likewise */
 };
 
 /* Makes [arena], which is zeroed, ready.  Returns NULL, or what failed in words
@@ -74,9 +76,13 @@ size_t caml_arena_committed(const struct caml_arena* arena);
    kernel refuses, pages come when they are touched. */
 void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t before);
 
-/* Gives all unused pages, dirty and muzzy, back to the OS before it returns.
-   False if jemalloc refused. */
+/* Gives all unused pages, dirty and muzzy, back to the OS before it returns,
+   and trims.  False if jemalloc refused. */
 bool caml_arena_purge(struct caml_arena* arena);
+
+/* Gives back whole frames of address space that are free, with all unused
+   pages, where the system charges address space. */
+void caml_arena_trim(struct caml_arena* arena);
 
 /* Makes dirty pages muzzy before it returns: the OS takes them when it needs
    some.  Back at once, as by [caml_arena_purge], if muzzy pages may not stay.

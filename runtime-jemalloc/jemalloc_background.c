@@ -41,7 +41,9 @@ static void unlock(struct caml_background* b) {
 static bool decay(struct caml_background* b) {
   caml_arena_decay(b->arena);
   caml_arena_pace(b->arena);
-  return caml_arena_decays(b->arena);
+  if (caml_arena_decays(b->arena)) return true;
+  caml_arena_trim(b->arena);
+  return false;
 }
 
 /* Nothing is left: waits for [caml_background_freed].  What is freed before

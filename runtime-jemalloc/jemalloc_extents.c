@@ -15,6 +15,7 @@
 #define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
 #endif
 #include <assert.h>
+#include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -22,6 +23,10 @@
 #include "jemalloc_advice.h"
 #include "jemalloc_extents.h"
 #include "jemalloc_thread.h"
+
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* since Linux 5.18 */
+#endif
 
 /* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2 or 4 of 7 or
    14 KiB */
@@ -79,6 +84,87 @@ static void note(struct caml_heap_mapping* m, const void* p, size_t size) {
   m->size = size;
 }
 
+/* Mappings for jemalloc, of which neighbours are one, as they are to the
+   kernel.  The lock is held. */
+
+/* How many are noted, now or once */
+static unsigned n_notes(const struct caml_extents* extents) {
+  unsigned n = atomic_load(&extents->n_mappings);
+  return n < CAML_EXTENTS_MAPPINGS ? n : CAML_EXTENTS_MAPPINGS;
+}
+
+/* The first note that [is_it], with [p] and [size]; NULL if there is none */
+static struct caml_heap_mapping*
+find_note(struct caml_extents* extents,
+          bool (*is_it)(const struct caml_heap_mapping*, uintptr_t, size_t),
+          uintptr_t p, size_t size) {
+  for (unsigned i = CAML_MAPPED_BLOCKS; i < n_notes(extents); i++)
+    if (is_it(&extents->mappings[i], p, size)) return &extents->mappings[i];
+  return NULL;
+}
+
+static bool is_beside(const struct caml_heap_mapping* m, uintptr_t p,
+                      size_t size) {
+  return m->size > 0 && (m->start == p + size || m->start + m->size == p);
+}
+
+static bool is_around(const struct caml_heap_mapping* m, uintptr_t p,
+                      size_t size) {
+  return p >= m->start && p + size <= m->start + m->size;
+}
+
+static bool is_free(const struct caml_heap_mapping* m, uintptr_t p,
+                    size_t size) {
+  (void)p;
+  (void)size;
+  return m->size == 0;
+}
+
+static void note_new(struct caml_extents* extents, uintptr_t p, size_t size) {
+  struct caml_heap_mapping* m = find_note(extents, is_free, 0, 0);
+  if (m == NULL) {
+    unsigned i = atomic_fetch_add(&extents->n_mappings, 1);
+    if (i < CAML_EXTENTS_MAPPINGS) m = &extents->mappings[i];
+  }
+  if (m != NULL) note(m, (void*)p, size);
+}
+
+static void note_mapping(struct caml_extents* extents, uintptr_t p,
+                         size_t size) {
+  struct caml_heap_mapping* m = find_note(extents, is_beside, p, size);
+  if (m == NULL) {
+    note_new(extents, p, size);
+  } else {
+    if (p < m->start) m->start = p;
+    m->size += size;
+  }
+}
+
+/* How many there may be before unmapping makes more of them: of the 64 + 1 for
+   each 64 MiB that a program has, its own libraries and stacks are some 40, and
+   the marks of frames the others. */
+static unsigned max_notes(const struct caml_extents* extents) {
+  return 8 + (unsigned)(caml_extents_mapped(extents) / ((size_t)128 << 20));
+}
+
+static bool may_cut_in_two(struct caml_extents* extents) {
+  unsigned n = 0;
+  for (unsigned i = CAML_MAPPED_BLOCKS; i < n_notes(extents); i++)
+    n += extents->mappings[i].size > 0;
+  return n < max_notes(extents);
+}
+
+/* Part of [m] is no longer mapped. */
+static void cut(struct caml_extents* extents, struct caml_heap_mapping* m,
+                uintptr_t p, size_t size) {
+  uintptr_t start = m->start, end = m->start + m->size;
+  m->size = p - start;
+  if (p == start && p + size < end)
+    note(m, (void*)(p + size), end - (p + size));
+  else if (p + size < end)
+    note_new(extents, p + size, end - (p + size));
+}
+
 /* Maps as [extent_alloc] is to.  At the end of the address space there may be
    room for [size], but none to align it by more than jemalloc asks. */
 static void* map_extent(size_t size, size_t alignment) {
@@ -95,20 +181,19 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   size_t start = caml_heap_now();
   void* p = map_extent(size, alignment);
   count_timed(&extents->alloc, p != NULL, size, start);
-  if (p != NULL) caml_advise(p, size, CAML_ADVICE_NAME);
+  if (p == NULL) return NULL;
+  caml_limits_mapped(&extents->limits, p);
+  caml_advise(p, size, CAML_ADVICE_NAME);
   return p;
 }
 
-/* A mapping for jemalloc: noted too, with [data] for its own, which are not to be
-   huge. */
+/* A mapping for jemalloc: noted too, with [data] for its own, which are not to
+   be huge.  The lock is held. */
 static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
                                   size_t alignment, bool data) {
   void* p = get_mapping(extents, size, alignment);
-  unsigned i;
   if (p == NULL) return NULL;
-  i = atomic_fetch_add(&extents->n_mappings, 1);
-  assert(i >= CAML_MAPPED_BLOCKS);
-  if (i < CAML_EXTENTS_MAPPINGS) note(&extents->mappings[i], p, size);
+  note_mapping(extents, (uintptr_t)p, size);
   if (data) caml_huge_refuse(p, size);
   else caml_huge_mapped(&extents->huge, p, size);
   return p;
@@ -135,12 +220,10 @@ static void* take_from_rests(struct caml_extents* extents, size_t size) {
 }
 
 /* jemalloc asks for a pool when it could not have more, and would ask so for
-   each: a frame is mapped for many. */
+   each: a frame is mapped for many.  The lock is held. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
-  void* p;
+  void* p = take_from_rests(extents, size);
   assert(size % extents->page == 0);
-  pthread_mutex_lock(&extents->lock);
-  p = take_from_rests(extents, size);
   if (p == NULL) {
     struct caml_rest* rest =
       get_jemalloc_mapping(extents, CAML_FRAME_SIZE, extents->page, false);
@@ -151,7 +234,6 @@ static void* get_small_mapping(struct caml_extents* extents, size_t size) {
       p = take_from_rests(extents, size);
     }
   }
-  pthread_mutex_unlock(&extents->lock);
   return p;
 }
 
@@ -164,35 +246,31 @@ static void unmap_rests(struct caml_extents* extents) {
   }
 }
 
-/* jemalloc's own data are what it asks for in whole frames and committed.  A
-   block does not grow by a mapping of its own behind it. */
+static bool is_trimming(struct caml_extents* extents) {
+  return atomic_load(&extents->trimmer) == pthread_self();
+}
+
+/* jemalloc's own data are what it asks for in whole frames, zeroed and
+   committed.  A block does not grow by a mapping of its own behind it. */
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
-  bool data = *commit && alignment >= CAML_FRAME_SIZE;
+  bool data = *zero && *commit && alignment >= CAML_FRAME_SIZE;
   bool small = size <= CAML_FRAME_SIZE / 4 && !data && alignment <= extents->page;
   void* p = NULL;
   (void)arena_ind;
   assert((alignment & (alignment - 1)) == 0);
-  if (new_addr != NULL) return NULL;
+  if (new_addr != NULL || (!data && is_trimming(extents))) return NULL;
+  pthread_mutex_lock(&extents->lock);
   if (small) p = get_small_mapping(extents, size);
   if (p == NULL) p = get_jemalloc_mapping(extents, size, alignment, data);
+  pthread_mutex_unlock(&extents->lock);
   if (p == NULL) return NULL;
+  if (atomic_load(&extents->limits.locked)) atomic_store(&extents->grown, true);
   if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
   *zero = true;
   return p;
-}
-
-static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
-                          bool committed, unsigned arena_ind) {
-  struct caml_extents* extents = extents_of(hooks);
-  size_t start = caml_heap_now();
-  bool unmapped = atomic_load(&extents->closing) && munmap(addr, size) == 0;
-  (void)committed;
-  (void)arena_ind;
-  count_timed(&extents->dalloc, unmapped, size, start);
-  return !unmapped;
 }
 
 static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
@@ -202,6 +280,65 @@ static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
   (void)committed;
   (void)arena_ind;
   count_timed(&extents_of(hooks)->destroy, unmapped, size, start);
+}
+
+/* Pages that are locked go by MADV_DONTNEED_LOCKED only, which takes others as
+   well: once it was needed, it is what is asked for, in forked children too.
+   Whether the kernel has it is asked once; which pages are locked, each
+   time. */
+static bool take_pages(struct caml_extents* extents, void* p, size_t size) {
+  if (madvise(p, size, atomic_load(&extents->dontneed)) == 0) return true;
+  if (errno != EINVAL) return false;
+  if (atomic_load(&extents->dontneed) == MADV_DONTNEED_LOCKED) return false;
+  caml_limits_found_locked(&extents->limits);
+  if (atomic_load(&extents->no_dontneed_locked)) return false;
+  if (madvise(p, size, MADV_DONTNEED_LOCKED) == 0) {
+    atomic_store(&extents->dontneed, MADV_DONTNEED_LOCKED);
+    return true;
+  }
+  if (errno == EINVAL) atomic_store(&extents->no_dontneed_locked, true);
+  return false;
+}
+
+/* What lies in one mapping, if that does not make too many of them */
+static bool unmap_noted(struct caml_extents* extents, void* p, size_t size) {
+  uintptr_t start = (uintptr_t)p;
+  struct caml_heap_mapping* m = find_note(extents, is_around, start, size);
+  if (m == NULL) return false;
+  if (start > m->start && start + size < m->start + m->size
+      && !may_cut_in_two(extents))
+    return false;
+  if (!caml_huge_unmap(&extents->huge, p, size)) return false;
+  cut(extents, m, start, size);
+  return true;
+}
+
+/* Whole frames, with the page that jemalloc 5.3.0 puts behind a block, where
+   they are charged.  Without their pages, which take time, before others wait
+   for the locks. */
+static bool unmap_frames(struct caml_extents* extents, void* p, size_t size) {
+  bool done;
+  if (size < CAML_FRAME_SIZE || (uintptr_t)p % CAML_FRAME_SIZE != 0
+      || size % CAML_FRAME_SIZE > extents->page
+      || !caml_limits_charge(&extents->limits))
+    return false;
+  take_pages(extents, p, size);
+  pthread_mutex_lock(&extents->lock);
+  done = unmap_noted(extents, p, size);
+  pthread_mutex_unlock(&extents->lock);
+  return done;
+}
+
+static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
+                          bool committed, unsigned arena_ind) {
+  struct caml_extents* extents = extents_of(hooks);
+  size_t start = caml_heap_now();
+  bool unmapped = atomic_load(&extents->closing)
+    ? munmap(addr, size) == 0 : unmap_frames(extents, addr, size);
+  (void)committed;
+  (void)arena_ind;
+  count_timed(&extents->dalloc, unmapped, size, start);
+  return !unmapped;
 }
 
 void caml_extents_count_commit(struct caml_extents* extents, size_t size) {
@@ -217,7 +354,7 @@ bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
   size_t start = caml_heap_now();
   bool done;
   caml_huge_decommit(&extents->huge, p, size);
-  done = madvise(p, size, MADV_DONTNEED) == 0;
+  done = take_pages(extents, p, size);
   count_timed(&extents->decommit, done, size, start);
   return done;
 }
@@ -272,6 +409,10 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
   bool run = length == CAML_RUN_SIZE && (uintptr_t)p % CAML_RUN_SIZE == 0;
   (void)size;
   (void)arena_ind;
+  if (is_trimming(extents)) {
+    caml_huge_count(&extents->huge, p, length, true);
+    return false;
+  }
   /* with the page that jemalloc 5.3.0 puts behind it, too */
   if (length / CAML_RUN_SIZE == 1) atomic_store(fresh_run(extents, p), (uintptr_t)p);
   if (run)
@@ -350,6 +491,27 @@ static const extent_hooks_t extent_hooks = {
   .merge = extent_merge,
 };
 
+/* Address space that is charged, or locked */
+
+bool caml_extents_grown(struct caml_extents* extents) {
+  return atomic_load_explicit(&extents->grown, memory_order_relaxed)
+    && atomic_exchange(&extents->grown, false);
+}
+
+size_t caml_extents_step(const struct caml_extents* extents) {
+  size_t most = caml_extents_mapped(extents) / 16, step = CAML_FRAME_SIZE;
+  while (2 * step <= most) step *= 2;
+  return step;
+}
+
+void caml_extents_begin_trim(struct caml_extents* extents) {
+  atomic_store(&extents->trimmer, pthread_self());
+}
+
+void caml_extents_end_trim(struct caml_extents* extents) {
+  atomic_store(&extents->trimmer, 0);
+}
+
 /* Blocks with mappings of their own */
 
 /* The note of the block at [p], or of one that the kernel kept if [p] is NULL and
@@ -408,7 +570,7 @@ static void unmap_block(struct caml_extents* extents, unsigned i) {
   if (unmapped) {
     m->size = m->start = 0;
   } else {
-    madvise(p, size, MADV_DONTNEED);
+    take_pages(extents, p, size);
     extents->kept[i] = true;
   }
 }
@@ -436,12 +598,15 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
   caml_huge_init(&extents->huge, thp);
   pthread_mutex_init(&extents->lock, NULL);
   atomic_store(&extents->n_mappings, CAML_MAPPED_BLOCKS);
+  atomic_store(&extents->dontneed, MADV_DONTNEED);
   extents->hooks = extent_hooks;
   return &extents->hooks;
 }
 
 void caml_extents_forked(struct caml_extents* extents) {
   atomic_store(&extents->large, 0); /* by threads that are not here */
+  atomic_store(&extents->trimmer, 0);
+  caml_limits_forked(&extents->limits);
   pthread_mutex_init(&extents->lock, NULL);
   caml_huge_forked(&extents->huge);
 }

@@ -15,6 +15,8 @@
 
    An extent is a run of pages that jemalloc manages as one.  Address space,
    once mapped, is retained until the arena is destroyed: only pages go back.
+   Where the system charges address space (jemalloc_limits.h), whole frames that
+   are free go back too.
    jemalloc commits pages when it takes them from what is retained, and decommits
    them when it puts them back: what lies between is in use, dirty or muzzy.
 
@@ -31,6 +33,7 @@
 #include "heap_map.h"
 #include "jemalloc.h"
 #include "jemalloc_huge.h"
+#include "jemalloc_limits.h"
 
 /* Every mapping starts at a multiple of this, if there is room. */
 #define CAML_EXTENT_ALIGNMENT CAML_FRAME_SIZE
@@ -78,15 +81,20 @@ struct caml_extent_count {
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   size_t page; /* jemalloc's, which may be larger than the kernel's */
-  struct caml_huge huge;
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
+  _Atomic bool grown;   /* see caml_extents_grown */
+  _Atomic bool no_dontneed_locked; /* of the kernel's, which is older */
+  _Atomic int dontneed; /* the advice that takes pages by force */
+  _Atomic pthread_t trimmer; /* the thread that gets no address space; 0: none */
+  struct caml_limits limits;
+  struct caml_huge huge;
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
   _Atomic unsigned large; /* threads getting what is in no slab, and may stay empty */
   /* Runs that were just committed, by their address / CAML_RUN_SIZE */
   _Atomic uintptr_t fresh_runs[CAML_FRESH_RUNS];
   _Atomic unsigned n_mappings; /* noted, or to be */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
-  pthread_mutex_t lock; /* of what follows; nothing is locked after it */
+  pthread_mutex_t lock; /* of mappings and what follows, before [huge]'s */
   bool kept[CAML_MAPPED_BLOCKS]; /* by the kernel; there is no block */
   _Atomic size_t in_blocks;      /* bytes */
   struct caml_rest* rests; /* of the mappings that were made for small ones */
@@ -122,6 +130,19 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
 /* [size] bytes of what jemalloc takes for committed have no pages and are taken: counted
    as if they were committed for it. */
 void caml_extents_count_commit(struct caml_extents* extents, size_t size);
+
+/* Has address space been mapped for jemalloc, where memory is locked, since
+   this was last asked? */
+bool caml_extents_grown(struct caml_extents* extents);
+
+/* How much of it jemalloc is to take at once there, if it needs no more: a
+   thirty-second to a sixteenth of what is mapped, in whole frames */
+size_t caml_extents_step(const struct caml_extents* extents);
+
+/* Between the two, jemalloc gives the calling thread nothing but what it has,
+   and none of it is to be used.  One thread at a time. */
+void caml_extents_begin_trim(struct caml_extents* extents);
+void caml_extents_end_trim(struct caml_extents* extents);
 
 /* A block with a mapping of its own, [size] >= CAML_MAPPED_BLOCK bytes.  NULL
    where there is no room for it, or for one more. */

@@ -241,6 +241,28 @@ void caml_huge_mapped(struct caml_huge* huge, void* p, size_t size) {
   pthread_mutex_unlock(&huge->lock);
 }
 
+static void forget_frame(struct caml_huge* huge, uintptr_t n) {
+  enum mark old = mark_of(huge, n);
+  if (old == NOT_MAPPED) return;
+  huge->mapped -= CAML_FRAME_SIZE;
+  huge->borders -= is_border(huge, n - 1, old) + is_border(huge, n + 1, old);
+  atomic_store(find_frame(huge, n), NOT_MAPPED);
+}
+
+/* With the lock held all the time: whoever maps what was unmapped here notes it
+   later. */
+bool caml_huge_unmap(struct caml_huge* huge, void* p, size_t size) {
+  uintptr_t start = (uintptr_t)p;
+  bool done;
+  assert(start % CAML_FRAME_SIZE == 0);
+  pthread_mutex_lock(&huge->lock);
+  done = munmap(p, size) == 0;
+  for (uintptr_t at = start; done && at < start + size; at += CAML_FRAME_SIZE)
+    forget_frame(huge, at / CAML_FRAME_SIZE);
+  pthread_mutex_unlock(&huge->lock);
+  return done;
+}
+
 void caml_huge_advise(struct caml_huge* huge, void* p, size_t size) {
   if (huge->thp == CAML_THP_NEVER) caml_advise(p, size, CAML_ADVICE_PLAIN);
   if (huge->thp == CAML_THP_ALWAYS) caml_advise(p, size, CAML_ADVICE_HUGE);

@@ -80,6 +80,11 @@ void caml_huge_count(struct caml_huge* huge, void* p, size_t size,
 /* [size] bytes were mapped that are used and unmapped as a whole. */
 void caml_huge_advise(struct caml_huge* huge, void* p, size_t size);
 
+/* Unmaps [size] bytes from the start of a frame, and no longer knows the frames
+   that they lie in.  False if the kernel refused: then they are as they
+   were. */
+bool caml_huge_unmap(struct caml_huge* huge, void* p, size_t size);
+
 /* Some bytes of a mapping that is no part of the heap proper, but of the
    arena's own data: it is not huge. */
 void caml_huge_refuse(void* p, size_t size);

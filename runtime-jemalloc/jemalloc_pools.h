@@ -41,10 +41,10 @@
    by turns. */
 #define CAML_CACHE_LINES 128
 
-/* Runs by their address / CAML_RUN_SIZE: leaves for 32 GiB each, of 48
+/* Runs by their address / CAML_RUN_SIZE: leaves of 1 MiB for 4 GiB each, of 48
    bits of address */
-#define CAML_RUNS_LEAF ((size_t)1 << 16)
-#define CAML_RUNS_ROOT ((size_t)1 << 13)
+#define CAML_RUNS_LEAF ((size_t)1 << 13)
+#define CAML_RUNS_ROOT ((size_t)1 << 16)
 
 struct caml_run; /* see jemalloc_pools.c */
 

@@ -27,6 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "fixture.h"
+#include "limits.h"
 #include "smaps.h"
 
 #define PAGE (arena.extents.page) /* jemalloc's */
@@ -342,6 +343,111 @@ static void counters_add_up(void** state) {
   free(pools);
 }
 
+/* 64 MiB, a pool of each run last, so that what is purged is no frame at
+   once */
+static void free_in_pieces(char** pools, size_t n) {
+  for (size_t last = 0; last <= 1; last++) {
+    for (size_t i = 0; i < n; i++)
+      if ((i % CAML_RUN_POOLS == 7) == last)
+        caml_arena_put_pool(&arena, pools[i]);
+    assert_true(caml_arena_purge(&arena));
+  }
+}
+
+static char* get_run_pool(void) {
+  char* p = caml_arena_get_pool(&arena, 0);
+  assert_non_null(p);
+  memset(p, 1, POOL);
+  return p;
+}
+
+static void free_frames_go_where_they_are_charged(void** state) {
+  enum { N = 2048 };
+  static char* pools[N];
+  size_t start = caml_extents_mapped(&arena.extents);
+  rlim_t old;
+  (void)state;
+  for (int charged = 0; charged <= 1; charged++) {
+    for (size_t i = 0; i < N; i++) pools[i] = get_run_pool();
+    assert_true(caml_extents_mapped(&arena.extents) >= start + N * POOL);
+    old = set_limit(RLIMIT_AS, charged ? FAR : RLIM_INFINITY);
+    free_in_pieces(pools, N);
+    set_limit(RLIMIT_AS, old);
+    if (charged)
+      assert_in_range(caml_extents_mapped(&arena.extents), start,
+                      start + 8 * MIB);
+    else
+      assert_true(caml_extents_mapped(&arena.extents) >= start + N * POOL);
+  }
+}
+
+/* The last frames, as the last page has gone */
+static void decay_ends_with_a_trim(void** state) {
+  size_t start = caml_extents_mapped(&arena.extents);
+  char* p = caml_arena_get(&arena, 32 * MIB);
+  rlim_t old = set_limit(RLIMIT_DATA, FAR);
+  (void)state;
+  assert_true(caml_arena_set_muzzy_decay(&arena, 0));
+  assert_true(caml_arena_set_dirty_decay(&arena, 100));
+  memset(p, 1, 32 * MIB);
+  caml_arena_put(&arena, p, 32 * MIB);
+  for (int i = 0; i < 1000 && caml_arena_decays(&arena); i++) {
+    usleep(10000);
+    caml_arena_decay(&arena);
+  }
+  set_limit(RLIMIT_DATA, old);
+  assert_in_range(caml_extents_mapped(&arena.extents), start,
+                  start + 8 * MIB);
+}
+
+/* Blocks of [size] bytes, up to [sum] of them; returns what is mapped beyond
+   that. */
+static size_t mapped_for(struct caml_arena* a, size_t size, size_t sum) {
+  size_t start = caml_extents_mapped(&a->extents), most = 0;
+  for (size_t used = size; used <= sum; used += size) {
+    size_t more;
+    assert_non_null(size == POOL ? caml_arena_get_pool(a, 0)
+                                 : caml_arena_get(a, size));
+    more = caml_extents_mapped(&a->extents) - start - used;
+    if (more > most) most = more;
+  }
+  return most;
+}
+
+/* As if memory were locked, all of which has pages then */
+static void little_is_mapped_where_it_is_locked(void** state) {
+  static const size_t sizes[] = { POOL, MIB, 30 * MIB + MIB / 2 };
+  (void)state;
+  for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
+    static const struct caml_arena none;
+    static struct caml_arena a;
+    a = none;
+    assert_null(caml_arena_create(&a, CAML_THP_SYSTEM));
+    a.extents.limits.locked = true;
+    assert_in_range(mapped_for(&a, sizes[i], 256 * MIB), 0, 256 * MIB / 10);
+    assert_true(caml_arena_destroy(&a));
+    assert_int_equal(caml_extents_mapped(&a.extents), 0);
+  }
+}
+
+/* There is room for the block, in two mappings that nobody needs. */
+static void what_fits_nowhere_gets_what_is_free(void** state) {
+  char* p = caml_arena_get(&arena, 40 * MIB);
+  char* q = caml_arena_get(&arena, 40 * MIB);
+  rlim_t old;
+  (void)state;
+  assert_non_null(p);
+  assert_non_null(q);
+  old = set_limit(RLIMIT_AS, smaps_size() + 4 * MIB);
+  assert_null(caml_arena_get(&arena, 60 * MIB));
+  caml_arena_put(&arena, p, 40 * MIB);
+  caml_arena_put(&arena, q, 40 * MIB);
+  p = caml_arena_get(&arena, 60 * MIB);
+  set_limit(RLIMIT_AS, old);
+  assert_non_null(p);
+  caml_arena_put(&arena, p, 60 * MIB);
+}
+
 static void destroy_unmaps_everything(void** state) {
   static struct caml_arena a; /* zeroed */
   char *pool, *large;
@@ -480,6 +586,13 @@ static void threads_share_the_arena(void** state) {
   }
 }
 
+/* While some trim, others get what they want. */
+static void threads_share_what_is_charged(void** state) {
+  rlim_t old = set_limit(RLIMIT_AS, FAR);
+  threads_share_the_arena(state);
+  set_limit(RLIMIT_AS, old);
+}
+
 /* Children forked while other threads are inside the arena can use it. */
 static void a_forked_child_uses_the_arena(void** state) {
   pthread_t threads[2];
@@ -559,11 +672,16 @@ int main(void) {
     T(purges_asked_for_are_no_decay),
     T(purged_pools_are_zero_again),
     T(counters_add_up),
+    T(free_frames_go_where_they_are_charged),
+    T(decay_ends_with_a_trim),
+    T(little_is_mapped_where_it_is_locked),
+    T(what_fits_nowhere_gets_what_is_free),
     T(destroy_unmaps_everything),
     T(out_of_memory_is_null),
     T(failing_hooks_do_no_harm),
     T(alloc_may_fail_and_come_back),
     T(threads_share_the_arena),
+    T(threads_share_what_is_charged),
     T(a_forked_child_uses_the_arena),
     T(malloc_is_not_ours),
     T(environment_is_ignored),

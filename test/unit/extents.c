@@ -25,6 +25,7 @@
 #include <unistd.h>
 #include "jemalloc_advice.h"
 #include "jemalloc_extents.h"
+#include "limits.h"
 #include "smaps.h"
 
 #define MIB ((size_t)1 << 20)
@@ -166,6 +167,79 @@ static void dalloc_opts_out(void** state) {
   drop(p, 2 * MIB);
 }
 
+/* Of which mappings does the tool know?  Those in [size] bytes from [p] */
+static size_t noted(const char* p, size_t size) {
+  size_t sum = 0;
+  for (unsigned i = 0; i < CAML_EXTENTS_MAPPINGS; i++) {
+    const struct caml_heap_mapping* m = &extents.mappings[i];
+    if (m->start >= (uintptr_t)p && m->start < (uintptr_t)p + size)
+      sum += m->size;
+  }
+  return sum;
+}
+
+static void frames_that_are_charged_go(int resource) {
+  char* p = get(16 * MIB);
+  rlim_t old = set_limit(resource, FAR);
+  memset(p, 1, 16 * MIB);
+  assert_false(hooks->dalloc(hooks, p + 4 * MIB, 8 * MIB, true, 0));
+  assert_false(smaps_is_mapped(p + 4 * MIB));
+  assert_false(smaps_is_mapped(p + 12 * MIB - PAGE));
+  assert_int_equal(p[4 * MIB - 1], 1);
+  assert_int_equal(p[12 * MIB], 1);
+  assert_int_equal(noted(p, 16 * MIB), 8 * MIB);
+  assert_int_equal(caml_extents_mapped(&extents), 8 * MIB);
+  set_limit(resource, old);
+  assert_true(hooks->dalloc(hooks, p, 4 * MIB, true, 0));
+  drop(p, 4 * MIB);
+  drop(p + 12 * MIB, 4 * MIB);
+}
+
+static void dalloc_unmaps_under_ulimit_v(void** state) {
+  (void)state;
+  frames_that_are_charged_go(RLIMIT_AS);
+}
+
+static void dalloc_unmaps_under_ulimit_d(void** state) {
+  (void)state;
+  frames_that_are_charged_go(RLIMIT_DATA);
+}
+
+static void dalloc_unmaps_whole_frames_only(void** state) {
+  char* p = get(16 * MIB);
+  rlim_t old = set_limit(RLIMIT_AS, FAR);
+  (void)state;
+  assert_true(hooks->dalloc(hooks, p + MIB, 2 * MIB, true, 0));
+  assert_true(hooks->dalloc(hooks, p, 3 * MIB, true, 0));
+  assert_true(hooks->dalloc(hooks, p, PAGE, true, 0));
+  assert_count(&extents.dalloc, 0, 0, 3);
+  /* with the page that jemalloc 5.3.0 puts behind a block */
+  assert_false(hooks->dalloc(hooks, p, 2 * MIB + PAGE, true, 0));
+  assert_true(smaps_is_mapped(p + 2 * MIB + PAGE));
+  set_limit(RLIMIT_AS, old);
+  drop(p + 2 * MIB + PAGE, 14 * MIB - PAGE);
+}
+
+/* Every other frame: 128 holes are too many.  Those beside a hole make no
+   more. */
+static void dalloc_leaves_few_mappings(void** state) {
+  size_t n = 256, refused = 0, mapped;
+  char* p = get(n * 2 * MIB);
+  rlim_t old = set_limit(RLIMIT_AS, FAR);
+  (void)state;
+  for (size_t i = 1; i < n; i += 2)
+    refused += hooks->dalloc(hooks, p + i * 2 * MIB, 2 * MIB, true, 0);
+  assert_in_range(smaps_mappings(p, n * 2 * MIB), 8, 8 + n / 64 + 1);
+  assert_in_range(refused, 100, 127);
+  mapped = caml_extents_mapped(&extents);
+  assert_int_equal(mapped, 2 * MIB * (n / 2 + refused));
+  for (size_t i = 2; i < 16; i += 2)
+    assert_false(hooks->dalloc(hooks, p + i * 2 * MIB, 2 * MIB, true, 0));
+  assert_int_equal(noted(p, n * 2 * MIB), mapped - 14 * MIB);
+  set_limit(RLIMIT_AS, old);
+  munmap(p, n * 2 * MIB);
+}
+
 static void dalloc_unmaps_when_closing(void** state) {
   char* p = get(2 * MIB);
   (void)state;
@@ -209,6 +283,61 @@ static void decommit_zeroes_and_lowers_rss(void** state) {
   assert_true(is_zero(p + PAGE, size - 2 * PAGE));
   assert_count(&extents.decommit, 1, size - 2 * PAGE, 0);
   drop(p, size);
+}
+
+/* Some that are locked, if they may be */
+static char* get_locked(size_t size) {
+  char* p = get(size);
+  if (mlock(p, size) != 0) {
+    print_message("# 64 KiB cannot be locked: see ulimit -l\n");
+    skip();
+  }
+  commit(p, size, 0, size);
+  memset(p, 1, size);
+  return p;
+}
+
+static void pages_that_are_locked_go(void** state) {
+  size_t size = 16 * PAGE;
+  char *p = get_locked(size), *q = get(size);
+  (void)state;
+  if (!kernel_takes_locked()) {
+    print_message("# no MADV_DONTNEED_LOCKED before Linux 5.18\n");
+    skip();
+  }
+  for (int i = 0; i < 3; i++) {
+    memset(p, 1, size);
+    assert_false(hooks->decommit(hooks, p, size, 0, size, 0));
+    assert_true(is_zero(p, size));
+  }
+  assert_count(&extents.decommit, 3, 3 * size, 0);
+  /* and others by the same call */
+  memset(q, 1, size);
+  assert_false(hooks->decommit(hooks, q, size, 0, size, 0));
+  assert_true(is_zero(q, size));
+  drop(p, size);
+  drop(q, size);
+}
+
+/* What it lacks is asked for once, and not what is locked. */
+static void an_older_kernel_keeps_pages_that_are_locked(void** state) {
+  size_t size = 16 * PAGE;
+  char *p = get_locked(size), *q = get(size);
+  (void)state;
+  before_5_18 = true;
+  asked_for_locked = 0;
+  memset(q, 1, size);
+  for (int i = 0; i < 3; i++)
+    assert_true(hooks->decommit(hooks, p, size, 0, size, 0));
+  assert_int_equal(asked_for_locked, 1);
+  assert_false(hooks->decommit(hooks, q, size, 0, size, 0));
+  assert_true(is_zero(q, size));
+  assert_int_equal(munlock(p, size), 0);
+  assert_false(hooks->decommit(hooks, p, size, 0, size, 0));
+  assert_true(is_zero(p, size));
+  before_5_18 = false;
+  drop(p, size);
+  drop(q, size);
 }
 
 static void purge_lazy_marks_pages_free(void** state) {
@@ -387,9 +516,15 @@ int main(void) {
     T(alloc_fails_without_address_space),
     name,
     T(dalloc_opts_out),
+    T(dalloc_unmaps_under_ulimit_v),
+    T(dalloc_unmaps_under_ulimit_d),
+    T(dalloc_unmaps_whole_frames_only),
+    T(dalloc_leaves_few_mappings),
     T(dalloc_unmaps_when_closing),
     T(destroy_unmaps),
     T(decommit_zeroes_and_lowers_rss),
+    T(pages_that_are_locked_go),
+    T(an_older_kernel_keeps_pages_that_are_locked),
     T(purge_lazy_marks_pages_free),
     T(purges_fail_where_nothing_is_mapped),
     T(split_and_merge_are_allowed),
