@@ -47,6 +47,17 @@ void caml_heap_memory_shutdown(void);
 void* caml_heap_pool_get(void);
 void caml_heap_pool_put(void* pool);
 
+#if OCAML_VERSION < 50500
+/* Words of work that it is to sweep a pool of the size class, at least 1; none for NULL.
+   As many as on stock, where blocks of more than 128 words are large ones, without empty
+   slots, since the collector is paced by them.  By the owner, before. */
+intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass);
+
+static inline intnat caml_heap_sweep_work(const void* pool, unsigned sizeclass) {
+  return pool == NULL ? 0 : caml_heap_words_to_sweep(pool, sizeclass);
+}
+#endif
+
 /* A large block of [size] bytes, uninitialised and aligned for any OCaml
    block.  NULL when there is no memory.  [caml_heap_large_put] takes the size
    that was asked for. */

@@ -146,6 +146,37 @@ void caml_heap_pool_put(void* pool) {
   caml_background_freed(&caml_heap.background);
 }
 
+#if OCAML_VERSION < 50500
+
+/* The largest size class of OCaml's own, words */
+#define STOCK_SIZECLASS_MAX 128
+
+#if OCAML_VERSION < 50200
+#define FIRST_BLOCK(sizeclass) POOL_HEADER_WSIZE
+#else
+#define FIRST_BLOCK(sizeclass) (POOL_HEADER_WSIZE + wastage_sizeclass[sizeclass])
+#endif
+
+/* Of those with a header.  At least one: caml_sweep takes no work for no pool left. */
+static intnat words_in_blocks(const header_t* hp, mlsize_t slots, mlsize_t wsize) {
+  mlsize_t words = 1;
+  for (; slots > 0; slots--, hp += wsize) {
+    header_t hd = Hd_hp(hp);
+    if (hd != 0) words += Whsize_hd(hd);
+  }
+  return (intnat)words;
+}
+
+intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
+  mlsize_t wsize = wsize_sizeclass[sizeclass];
+  mlsize_t words = POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
+  if (wsize <= STOCK_SIZECLASS_MAX) return (intnat)words;
+  return words_in_blocks((const header_t*)pool + FIRST_BLOCK(sizeclass),
+                         words / wsize, wsize);
+}
+
+#endif
+
 /* A block with a mapping of its own takes pages that are not in the arena:
    unused ones there make room for it, if they are no more than it, so that a
    growing array does not have those that it has left beside it. */

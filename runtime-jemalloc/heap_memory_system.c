@@ -168,6 +168,13 @@ void caml_heap_pool_put(void* pool) {
   caml_plat_unlock(&free_pools.lock);
 }
 
+#if OCAML_VERSION < 50500
+intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
+  (void)pool;
+  return POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
+}
+#endif
+
 void* caml_heap_large_get(asize_t size) {
   return malloc(size);
 }

@@ -52,6 +52,9 @@ bool caml_domain_all_take_part(void)
     == atomic_load(&caml_num_domains_running);
 }
 
+/* in no header */
+extern void caml_accum_orphan_alloc_stats(struct alloc_stats* acc);
+
 struct caml_marks caml_domain_marks(struct gc_stats* stats)
 {
   struct caml_marks marks = { 0, 0 };
