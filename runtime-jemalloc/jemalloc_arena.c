@@ -109,6 +109,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   if (je_mallctl("arenas.create", &arena->index, &size,
                  &hooks, sizeof(hooks)) != 0)
     return why_not();
+  caml_extents_started(&arena->extents);
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);

@@ -584,23 +584,22 @@ bool caml_extents_unmap_block(struct caml_extents* extents, void* block) {
   return i < CAML_MAPPED_BLOCKS;
 }
 
-/* The kernel's page where jemalloc does not start; then there will be no arena. */
-static size_t jemalloc_page(void) {
-  size_t page, size = sizeof(page);
-  return je_mallctl("arenas.page", &page, &size, NULL, 0) == 0
-    ? page : (size_t)sysconf(_SC_PAGESIZE);
-}
-
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp) {
   memset(extents, 0, sizeof(*extents));
-  extents->page = jemalloc_page();
+  extents->page = (size_t)sysconf(_SC_PAGESIZE);
   caml_huge_init(&extents->huge, thp);
   pthread_mutex_init(&extents->lock, NULL);
   atomic_store(&extents->n_mappings, CAML_MAPPED_BLOCKS);
   atomic_store(&extents->dontneed, MADV_DONTNEED);
   extents->hooks = extent_hooks;
   return &extents->hooks;
+}
+
+/* Not sooner: a jemalloc that failed to start does not bear a second attempt. */
+void caml_extents_started(struct caml_extents* extents) {
+  size_t size = sizeof(extents->page);
+  je_mallctl("arenas.page", &extents->page, &size, NULL, 0);
 }
 
 void caml_extents_forked(struct caml_extents* extents) {

@@ -106,6 +106,10 @@ struct caml_extents {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
+/* jemalloc has started and taken the hooks: from now on small extents are of its
+   pages. */
+void caml_extents_started(struct caml_extents* extents);
+
 /* The run of pools, or block, at [p] has just been taken from jemalloc.  Is it a run
    that was committed for that?  Then it has no pages; else they were dirty.  False
    too if so many others were committed meanwhile that it is not known.  Asked again,

@@ -39,6 +39,7 @@ static extent_hooks_t* hooks;
 static int setup(void** state) {
   (void)state;
   hooks = caml_extents_init(&extents, CAML_THP_SYSTEM);
+  caml_extents_started(&extents);
   return 0;
 }
 
