@@ -10,11 +10,12 @@
 /*                                                                        */
 /**************************************************************************/
 
-#define _GNU_SOURCE /* dl_iterate_phdr, sched_getaffinity */
+#define _GNU_SOURCE /* dl_iterate_phdr, pthread_getattr_np, sched_getaffinity */
 
 #include <link.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
 #include "jemalloc_thread.h"
@@ -71,6 +72,25 @@ void caml_thread_settle(void) {
     sched_setaffinity(0, sizeof(set), &set);
 }
 
+/* Of a stack, what a thread that has hardly begun uses, bytes */
+#define BEGINNING ((size_t)64 << 10)
+
+/* Where the program's memory is locked (mlockall), a stack has all of its pages:
+   takes back those that the thread does not use yet.  By its maker, since
+   pthread_getattr_np allocates. */
+static void unlock_stack(pthread_t thread) {
+  pthread_attr_t attr;
+  unsigned char resident = 0;
+  void* lowest;
+  size_t size, used = BEGINNING + stack_size(0);
+  if (pthread_getattr_np(thread, &attr) != 0) return;
+  if (pthread_attr_getstack(&attr, &lowest, &size) == 0 && size > used
+      && mincore(lowest, 1, &resident) == 0 && (resident & 1)
+      && munlock(lowest, size) == 0)
+    madvise(lowest, size - used, MADV_DONTNEED);
+  pthread_attr_destroy(&attr);
+}
+
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data) {
   pthread_attr_t attr;
@@ -83,6 +103,7 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
   if (error == 0) error = pthread_create(thread, &attr, run, data);
   pthread_sigmask(SIG_SETMASK, &saved, NULL);
   pthread_attr_destroy(&attr);
+  if (error == 0) unlock_stack(*thread);
   return error == 0;
 }
 

@@ -38,12 +38,13 @@ void caml_thread_init(void);
 size_t caml_thread_program_stack(void);
 
 /* Starts a thread that can use [stack] bytes of stack, to be joined: what the C
-   library takes out of a stack comes on top.  It blocks all signals.  False if
-   there is no memory for it, or the system has no more threads. */
+   library takes out of a stack comes on top.  It blocks all signals.  To be called
+   with a lock that the thread takes before it does anything else.  False if there
+   is no memory for it, or the system has no more threads. */
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data);
 
-/* To be called first by the new thread: it runs under the ordinary scheduling
+/* To be called by the new thread, before that lock: it runs under the ordinary scheduling
    policy, and where the process's first thread may run, whatever thread it was
    made by. */
 void caml_thread_settle(void);
