@@ -28,8 +28,9 @@
 /* Bytes: of a gigabyte, what others hardly miss */
 #define MOST_ROOM ((size_t)32 << 20)
 
-/* As many free parts of the address space are given back at once */
-#define TRIM_PARTS 64
+/* As many free parts of the address space are given back at once: glibc's qsort
+   allocates from 1,024 bytes on, and a thread's first malloc maps 64 MiB */
+#define TRIM_PARTS 63
 
 /* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB; where they
    are larger, slabs are too, and get their pages as they are touched. */
