@@ -45,7 +45,8 @@ static void print_json(void) {
   cJSON* object = cJSON_CreateObject();
   char* text;
   for (size_t i = 0; i < LENGTH(configuration); i++)
-    cJSON_AddStringToObject(object, configuration[i].name, configuration[i].value);
+    cJSON_AddStringToObject(object, configuration[i].name,
+                            configuration[i].value);
   cJSON_AddItemToObject(object, "variants",
                         cJSON_CreateStringArray(variants, LENGTH(variants)));
   text = cJSON_Print(object);
@@ -73,7 +74,8 @@ int config_command(int argc, char** argv) {
     if (c != 'j') wrong_option();
     json = true;
   }
-  if (optind < argc) wrong_use("config takes no arguments, not %s", argv[optind]);
+  if (optind < argc)
+    wrong_use("config takes no arguments, not %s", argv[optind]);
   if (json) print_json(); else print_lines();
   return EXIT_SUCCESS;
 }

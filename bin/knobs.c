@@ -105,7 +105,8 @@ int knobs_command(int argc, char** argv) {
       default: wrong_option();
     }
   }
-  if (optind < argc) wrong_use("knobs takes no arguments, not %s", argv[optind]);
+  if (optind < argc)
+    wrong_use("knobs takes no arguments, not %s", argv[optind]);
   print();
   return EXIT_SUCCESS;
 }

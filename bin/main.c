@@ -77,7 +77,8 @@ static int help(int argc, char** argv) {
        "  map [--json] [--watch SECONDS] [--timeout SECONDS] PID\n"
        "                       the memory of a running process, part by part\n"
        "  run [--decay MS] [--knob NAME=VALUE]... [--interval MS]\n"
-       "      [--plot FILE.svg] [--samples FILE] [--json] PROGRAM [ARGUMENT]...\n"
+       "      [--plot FILE.svg] [--samples FILE] [--json] PROGRAM "
+       "[ARGUMENT]...\n"
        "                       runs it, and says what memory it took\n"
        "\n"
        "See runtime-jemalloc(1) and runtime-jemalloc-knobs(7).");

@@ -322,7 +322,8 @@ static void parse(int argc, char** argv, struct options* o) {
     switch (c) {
       case 'd': add_decay(o, optarg); break;
       case 'k': add_knob(o, "--knob", optarg); break;
-      case 'i': o->interval = number_argument("--interval", optarg, 1) / 1000; break;
+      case 'i': o->interval = number_argument("--interval", optarg,
+                                              1) / 1000; break;
       case 'p': o->plot = optarg; break;
       case 's': o->samples = optarg; break;
       case 'j': o->json = true; break;

@@ -13,10 +13,10 @@
 /* Gc.compact, without its third major cycle.
 
    OCaml does three: the rest of the one under way, one that finds all that is
-   garbage, and one that sweeps it, marks the whole heap again, and ends with the
-   compaction.  Here the second ends with it, and it sweeps; see heap_evacuate.h.  The
-   third is counted as it ends, and its minor collections follow: OCaml's own tests
-   want both. */
+   garbage, and one that sweeps it, marks the whole heap again, and ends with
+   the compaction.  Here the second ends with it, and it sweeps; see
+   heap_evacuate.h.  The third is counted as it ends, and its minor collections
+   follow: OCaml's own tests want both. */
 
 #define CAML_INTERNALS
 
@@ -28,15 +28,15 @@
 #include "caml/shared_heap.h"
 #include "heap_jemalloc.h"
 
-/* Arguments of caml_finish_major_cycle.  1 is a compaction of pools that have been
-   swept in the cycle. */
+/* Arguments of caml_finish_major_cycle.  1 is a compaction of pools that have
+   been swept in the cycle. */
 #define WITHOUT (-1)
 #define UNLESS_FINALISERS_WAIT (-2)
 #define SWEEPING 2
 
-/* What a finaliser is about to get is alive until it is done: the third cycle finds
-   what it leaves, as OCaml's does.  Before 5.5 what waits at the end of a cycle is alive
-   in the next, whose roots are marked then. */
+/* What a finaliser is about to get is alive until it is done: the third cycle
+   finds what it leaves, as OCaml's does.  Before 5.5 what waits at the end of
+   a cycle is alive in the next, whose roots are marked then. */
 static bool finalisers_wait(void) {
   bool before = caml_heap.finalisers_waited && OCAML_VERSION < 50500;
   caml_heap.finalisers_waited = caml_domain_finalisers_wait();
@@ -75,10 +75,10 @@ bool caml_heap_prepare_compaction(int asked) {
   return caml_heap.sweep != CAML_SWEEP_NOTHING;
 }
 
-/* OCaml doubles a mark stack that is smaller than one part in 32 of the domain's heap,
-   and makes it small again only where a cycle is finished at once: one of 2 GiB leaves
-   64 MiB.  Above one part in 16 the heap was larger when the stack grew, unless it is as
-   it was made. */
+/* OCaml doubles a mark stack that is smaller than one part in 32 of the
+   domain's heap, and makes it small again only where a cycle is finished at
+   once: one of 2 GiB leaves 64 MiB.  Above one part in 16 the heap was larger
+   when the stack grew, unless it is as it was made. */
 #define MARK_STACK_PART 16
 #define MARK_STACK_LEAST ((uintnat)1 << 12) /* entries; in no header */
 #define MARK_STACK_ENTRY (2 * sizeof(value))
@@ -96,11 +96,10 @@ static void do_without_cycle(void) {
   caml_empty_minor_heaps_once();
 }
 
-/* The second cycle may end in a section that another domain has asked for, without a
-   compaction: then there is a third.
-   A pool that is free now will have free ones beside it in the end, to be purged with
-   them; and a thread that purges slows down the one that works, since each purge
-   interrupts it. */
+/* The second cycle may end in a section that another domain has asked for,
+   without a compaction: then there is a third.  A pool that is free now will
+   have free ones beside it in the end, to be purged with them; and a thread
+   that purges slows down the one that works, since each purge interrupts it. */
 void caml_heap_compaction_cycle(int i) {
   static const int asked[] = { WITHOUT, UNLESS_FINALISERS_WAIT, SWEEPING };
   if (i == 2 && !atomic_load(&caml_heap.third_cycle)) {

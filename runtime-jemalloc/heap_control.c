@@ -61,8 +61,8 @@ static unsigned arena(void) {
   return caml_heap.arena.index;
 }
 
-/* With the thread held: some of them purge, and a child that is forked meanwhile
-   would never see the end of that, and begin no other. */
+/* With the thread held: some of them purge, and a child that is forked
+   meanwhile would never see the end of that, and begin no other. */
 
 /* Threads of jemalloc's own would not be there in a forked child, where nothing
    would decay then. */

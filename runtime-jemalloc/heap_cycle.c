@@ -10,9 +10,9 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* The end of a major cycle: measures the heap, and has heap_overhead.c say whether a
-   compaction is due.  A heap that is too small for one is not measured: a program may
-   have many thousands of cycles a second then. */
+/* The end of a major cycle: measures the heap, and has heap_overhead.c say
+   whether a compaction is due.  A heap that is too small for one is not
+   measured: a program may have many thousands of cycles a second then. */
 
 #define CAML_INTERNALS
 
@@ -36,12 +36,15 @@ static uint64_t busy(void) {
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-static const struct caml_overhead_clock overhead_clock = { caml_heap_now, busy };
+static const struct caml_overhead_clock overhead_clock = {
+  caml_heap_now, busy
+};
 
 /* The domains whose marks are not known: a number that no domains have */
 #define NO_DOMAINS 0
 
-/* Blocks marked in the cycle; SIZE_MAX: not known, since a domain began or ended. */
+/* Blocks marked in the cycle; SIZE_MAX: not known, since a domain began or
+   ended. */
 static size_t take_marks(struct caml_marks marks) {
   struct caml_marks before = caml_heap.marks;
   caml_heap.marks = marks;
@@ -49,9 +52,9 @@ static size_t take_marks(struct caml_marks marks) {
     ? marks.blocks - before.blocks : SIZE_MAX;
 }
 
-/* Blocks are counted as they are marked, their words are not: so those counted are
-   taken to be as large as all in pools are on average, and large ones for marked.
-   Unknown ones are all: [marked] is SIZE_MAX. */
+/* Blocks are counted as they are marked, their words are not: so those counted
+   are taken to be as large as all in pools are on average, and large ones for
+   marked.  Unknown ones are all: [marked] is SIZE_MAX. */
 static size_t counted_bytes(const struct heap_stats* s, size_t marked) {
   double pools = (double)Bsize_wsize((size_t)s->pool_live_words);
   double count = (double)s->pool_live_blocks;
@@ -86,7 +89,8 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   if (percent == 0 || percent >= CAML_OVERHEAD_NEVER
       || caml_overhead_is_small(o, in_use)) {
     do_not_measure();
-    if (percent == 0 && !others) caml_overhead_compact(o, &overhead_clock, in_use);
+    if (percent == 0 && !others)
+      caml_overhead_compact(o, &overhead_clock, in_use);
   } else {
     struct caml_overhead_measures measures = measure(in_use);
     caml_overhead_cycle_ended(o, &overhead_clock, &cycle, &measures);
@@ -105,7 +109,8 @@ void caml_heap_cycle_ended(int asked, bool adopted) {
   note_who_takes_part();
   others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
     || !adopted || !caml_heap_is_whole();
-  consider(&caml_heap.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead), others);
+  consider(&caml_heap.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead),
+           others);
   caml_compact_decide(asked);
 }
 
@@ -143,7 +148,6 @@ intnat caml_heap_max_overhead(void) {
 
 void caml_heap_set_max_overhead(intnat percent) {
   char message[CAML_HEAP_KNOB_MESSAGE];
-  caml_heap_knob_set(CAML_KNOB_max_overhead,
-                     percent > CAML_OVERHEAD_NEVER ? CAML_OVERHEAD_NEVER : percent,
-                     message);
+  if (percent > CAML_OVERHEAD_NEVER) percent = CAML_OVERHEAD_NEVER;
+  caml_heap_knob_set(CAML_KNOB_max_overhead, percent, message);
 }

@@ -10,10 +10,10 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* The first phase of a compaction: sweeps the pools that it moves blocks from and to, each
-   in the moment that it is to be used, and is in the cache.  Included by shared_heap.c
-   alone, whose static data it is about; what that does then finds each size class with
-   a pool or two that have free blocks. */
+/* The first phase of a compaction: sweeps the pools that it moves blocks from
+   and to, each in the moment that it is to be used, and is in the cache.
+   Included by shared_heap.c alone, whose static data it is about; what that
+   does then finds each size class with a pool or two that have free blocks. */
 
 static pool* pop_pool(pool** list)
 {
@@ -60,11 +60,12 @@ static mlsize_t count_alive(pool* p, sizeclass sz)
 
 static mlsize_t count_all(pool* p, sizeclass sz)
 {
-  return (mlsize_t)(POOL_END(p) - POOL_FIRST_BLOCK(p, sz)) / wsize_sizeclass[sz];
+  mlsize_t words = (mlsize_t)(POOL_END(p) - POOL_FIRST_BLOCK(p, sz));
+  return words / wsize_sizeclass[sz];
 }
 
-/* How many of its blocks are free then: if not all of them, and the pool given back, it
-   is the first of [avail_pools]. */
+/* How many of its blocks are free then: if not all of them, and the pool given
+   back, it is the first of [avail_pools]. */
 static mlsize_t sweep_pool(struct caml_heap_state* heap, pool* p, sizeclass sz)
 {
   pool* list = NULL;
@@ -73,9 +74,9 @@ static mlsize_t sweep_pool(struct caml_heap_state* heap, pool* p, sizeclass sz)
   return heap->avail_pools[sz] == p ? count_all(p, sz) - count_alive(p, sz) : 0;
 }
 
-/* From [avail_pools], which have one.  Not by [pool_allocate]: while it has one caller, it
-   is compiled into [caml_shared_try_alloc], which saves 2.6% of all instructions of
-   bench/programs/trees.ml. */
+/* From [avail_pools], which have one.  Not by [pool_allocate]: while it has
+   one caller, it is compiled into [caml_shared_try_alloc], which saves 2.6% of
+   all instructions of bench/programs/trees.ml. */
 static header_t* take_block(struct caml_heap_state* heap, sizeclass sz)
 {
   pool* p = heap->avail_pools[sz];
@@ -96,8 +97,8 @@ static header_t* take_block(struct caml_heap_state* heap, sizeclass sz)
   return block;
 }
 
-/* To [avail_pools], which have room for it.  A block that has moved is MARKED, which no
-   other is, and its first field says where to. */
+/* To [avail_pools], which have room for it.  A block that has moved is MARKED,
+   which no other is, and its first field says where to. */
 static void move_block(struct caml_heap_state* heap, header_t* hp, header_t hd,
                        sizeclass sz)
 {
@@ -118,7 +119,8 @@ static void poison_block(header_t* hp, sizeclass sz)
 #endif
 }
 
-static void discard_block(struct caml_heap_state* heap, header_t* hp, header_t hd,
+static void discard_block(struct caml_heap_state* heap, header_t* hp,
+                          header_t hd,
                           sizeclass sz)
 {
   CAMLassert(Has_status_hd(hd, caml_global_heap_state.GARBAGE));
@@ -130,7 +132,8 @@ static void discard_block(struct caml_heap_state* heap, header_t* hp, header_t h
   poison_block(hp, sz);
 }
 
-static void evacuate_pool(struct caml_heap_state* heap, pool* from, sizeclass sz)
+static void evacuate_pool(struct caml_heap_state* heap, pool* from,
+                          sizeclass sz)
 {
   mlsize_t wh = wsize_sizeclass[sz], run;
   header_t* end = POOL_END(from);
@@ -148,8 +151,8 @@ static void evacuate_pool(struct caml_heap_state* heap, pool* from, sizeclass sz
   }
 }
 
-/* Pools come from both ends: sparse ones to be evacuated, dense ones to move blocks
-   to, until there are none between. */
+/* Pools come from both ends: sparse ones to be evacuated, dense ones to move
+   blocks to, until there are none between. */
 static void evacuate_pools(struct caml_heap_state* heap, sizeclass sz,
                            pool** dense, pool** sparse, pool** evacuated)
 {
@@ -190,8 +193,9 @@ static void evacuate_class(struct caml_heap_state* heap, sizeclass sz,
   move_pools(&heap->avail_pools[sz], &heap->unswept_avail_pools[sz]);
 }
 
-/* Returns the pools that have been evacuated, to be released once nothing points into
-   them.  By each domain, at the beginning of its part of a compaction. */
+/* Returns the pools that have been evacuated, to be released once nothing
+   points into them.  By each domain, at the beginning of its part of a
+   compaction. */
 static pool* sweep_and_evacuate(struct caml_heap_state* heap)
 {
   enum caml_heap_sweep what = caml_heap_compaction_sweeps();

@@ -10,13 +10,14 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Finalisers of custom blocks are C functions of any library.  Where only one domain
-   runs, OCaml calls them on the threads that run it, and nowhere in their blocking
-   sections: a library may be bound to its thread, or hold a lock in the section that
-   its finaliser takes.  Nor may they look at the heap while a compaction moves it.  So
-   what the runtime's own thread finds to be dead, or a compaction, is copied, and
-   finalised at the end of Gc.compact or in the next slices that are not that thread's,
-   a millisecond's worth in each. */
+/* Finalisers of custom blocks are C functions of any library.  Where only one
+   domain runs, OCaml calls them on the threads that run it, and nowhere in
+   their blocking sections: a library may be bound to its thread, or hold a
+   lock in the section that its finaliser takes.  Nor may they look at the heap
+   while a compaction moves it.  So what the runtime's own thread finds to be
+   dead, or a compaction, is copied, and finalised at the end of Gc.compact or
+   in the next slices that are not that thread's, a millisecond's worth in
+   each. */
 
 #define CAML_INTERNALS
 
@@ -99,11 +100,12 @@ static bool postpone(void (*finaliser)(value), value block) {
   return true;
 }
 
-/* The runtime's own bigarrays are but freed, on whatever thread: their memory, which
-   may be large, does not wait for the program to run again. */
+/* The runtime's own bigarrays are but freed, on whatever thread: their memory,
+   which may be large, does not wait for the program to run again. */
 void caml_heap_finalise(value block) {
   void (*finaliser)(value) = Custom_ops_val(block)->finalize;
-  bool later = finaliser != caml_ba_finalize && (in_place_of_domain() || compacting());
+  bool later = finaliser != caml_ba_finalize
+    && (in_place_of_domain() || compacting());
   if (!later || !postpone(finaliser, block)) finaliser(block);
 }
 

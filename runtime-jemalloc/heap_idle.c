@@ -130,9 +130,9 @@ static bool is_wanted(void) {
     && caml_heap_in_use() >= LEAST_HEAP;
 }
 
-/* A blocking section begins or ends, the first since [quiet] was set.  The thread
-   sees that by [quiet]; if it sleeps, it is woken up.  One is made only where a
-   section begins: a child that is to call exec has none. */
+/* A blocking section begins or ends, the first since [quiet] was set.  The
+   thread sees that by [quiet]; if it sleeps, it is woken up.  One is made only
+   where a section begins: a child that is to call exec has none. */
 static void disturb(struct caml_idle* idle, bool begins) {
   bool cleared = false;
   if (!atomic_load(&idle->asleep)) {
@@ -141,7 +141,8 @@ static void disturb(struct caml_idle* idle, bool begins) {
     cleared = true; /* it has fallen asleep meanwhile */
   }
   if (!is_wanted()) {
-    if (cleared) atomic_store(&idle->quiet, true); /* who comes next looks again */
+    /* who comes next looks again */
+    if (cleared) atomic_store(&idle->quiet, true);
     return;
   }
   lock(idle);
@@ -229,8 +230,9 @@ void caml_idle_compacted(struct caml_idle* idle) {
   unlock(idle);
 }
 
-/* A child's heap is not new to it: to collect it would unshare its pages.  C code
-   that forks in a blocking section waits until nobody works for its domain. */
+/* A child's heap is not new to it: to collect it would unshare its pages.  C
+   code that forks in a blocking section waits until nobody works for its
+   domain. */
 void caml_idle_hold(struct caml_idle* idle) {
   lock(idle);
   while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL) {

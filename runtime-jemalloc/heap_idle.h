@@ -11,10 +11,11 @@
 /**************************************************************************/
 
 /* An idle program collects its garbage, compacts its heap and gives the memory
-   back, on a thread of the runtime.  When, and with which locks: doc/automatic.md.
+   back, on a thread of the runtime.  When, and with which locks:
+   doc/automatic.md.
 
-   The thread is made when there is a heap of some size, sleeps without waking up
-   while the program is at rest, and blocks all signals. */
+   The thread is made when there is a heap of some size, sleeps without waking
+   up while the program is at rest, and blocks all signals. */
 
 #ifndef CAML_HEAP_IDLE_H
 #define CAML_HEAP_IDLE_H
@@ -35,10 +36,12 @@ struct caml_idle_history {
   uint64_t tried_minor;  /* at the beginning of the last of all */
   uint64_t ended;        /* when that ended, was given up or put off, ns */
   uint64_t cost;         /* what it took of this thread, ns */
-  uintnat goal;          /* cycles completed when all garbage is known; 0: none yet */
+  uintnat goal;          /* cycles completed when all garbage is known; 0: none
+                            yet */
   uint64_t goal_major;   /* words allocated when that was set */
   intnat slice;          /* words of work that take about a millisecond */
-  double stop;           /* of the compaction, ns a word of pools and large blocks */
+  double stop;           /* of the compaction, ns a word of pools and large
+                            blocks */
 };
 
 struct caml_idle {
@@ -48,7 +51,8 @@ struct caml_idle {
   _Atomic bool asleep;
   /* A collection is under way. */
   _Atomic bool collecting;
-  /* It is compacting, and will give back when the program is no longer stopped. */
+  /* It is compacting, and will give back when the program is no longer
+     stopped. */
   _Atomic bool compacting;
 
   pthread_mutex_t lock; /* taken before a domain's lock and those of jemalloc */
@@ -56,14 +60,17 @@ struct caml_idle {
   pthread_t thread;
   bool running;          /* there is [thread] */
   _Atomic bool stopping; /* it is to end */
-  /* The domain, by its state, whose lock the thread has and which it works for */
+  /* The domain, by its state, whose lock the thread has and which it works
+     for */
   void* _Atomic in_place_of;
   uint64_t began;        /* since when the program has been idle, ns */
-  uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken */
+  uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken
+                            */
   struct caml_thread_retry retry; /* of making the thread */
   struct caml_idle_history history;
   struct caml_idle_count at_fork; /* what a child has from its parent */
-  struct caml_idle_count compacted; /* when the program last compacted by itself */
+  struct caml_idle_count compacted; /* when the program last compacted by
+                                       itself */
   uint64_t compacted_at;            /* ns */
 };
 
@@ -100,12 +107,13 @@ enum caml_idle_outcome {
    collection.  With the domain lock. */
 struct caml_idle_count caml_idle_allocated(void);
 
-/* The program has just compacted by itself: there is nothing to collect but what it
-   allocates from now on.  With the domain lock. */
+/* The program has just compacted by itself: there is nothing to collect but
+   what it allocates from now on.  With the domain lock. */
 void caml_idle_compacted(struct caml_idle* idle);
 
-/* Collects if that is worth it.  [since]: how long the program has been idle, ns.
-   On the thread, with [lock]; releases it meanwhile. */
-enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle, uint64_t since);
+/* Collects if that is worth it.  [since]: how long the program has been idle,
+   ns.  On the thread, with [lock]; releases it meanwhile. */
+enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
+                                         uint64_t since);
 
 #endif /* CAML_HEAP_IDLE_H */

@@ -10,10 +10,11 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* What the thread of an idle program does: the rest of the major cycle under way,
-   a whole one, which finds all garbage, and one more that sweeps it and ends with
-   a compaction.  The work of a domain is done in its place, in slices; whenever the
-   program is back between two of them, all is left as it is. */
+/* What the thread of an idle program does: the rest of the major cycle under
+   way, a whole one, which finds all garbage, and one more that sweeps it and
+   ends with a compaction.  The work of a domain is done in its place, in
+   slices; whenever the program is back between two of them, all is left as it
+   is. */
 
 #define CAML_INTERNALS
 
@@ -28,7 +29,8 @@
 #include "caml/version.h"
 #include "heap_jemalloc.h"
 
-/* How long a slice is to take, ns: a fifth of what the program may have to wait */
+/* How long a slice is to take, ns: a fifth of what the program may have to
+   wait */
 #define SLICE_NS 1000000
 
 /* Words of work in a slice: of the first, and bounds */
@@ -36,9 +38,10 @@
 #define SLICE_LEAST 4096
 #define SLICE_MOST (1 << 22)
 
-/* What a compaction takes, ns a word of pools and large blocks, until one has been
-   measured (the workers of bench/: 1.6 to 2.5); and bounds.  Live blocks alone would
-   tell less: most of the time of one that few survive is that of looking at pools. */
+/* What a compaction takes, ns a word of pools and large blocks, until one has
+   been measured (the workers of bench/: 1.6 to 2.5); and bounds.  Live blocks
+   alone would tell less: most of the time of one that few survive is that of
+   looking at pools. */
 #define STOP_GUESS 2.0
 #define STOP_LEAST 1.0
 #define STOP_MOST 12.0
@@ -109,8 +112,8 @@ static size_t held(void) {
 
 /* Slices */
 
-/* Adapts the slice to what the last one, of [ns], has shown: nothing if the domain
-   had next to nothing to do. */
+/* Adapts the slice to what the last one, of [ns], has shown: nothing if the
+   domain had next to nothing to do. */
 static void adapt(struct round* r, uint64_t ns) {
   if (ns > 2 * SLICE_NS && r->slice > SLICE_LEAST) r->slice /= 2;
   if (ns < SLICE_NS / 2 && ns > SLICE_NS / 64 && r->slice < SLICE_MOST)
@@ -156,8 +159,10 @@ static uint64_t young_words(void) {
 static struct caml_idle_count known_allocation(void) {
   struct gc_stats s;
   caml_compute_gc_stats(&s);
-  return (struct caml_idle_count){ .major = (uint64_t)s.alloc_stats.major_words,
-                                   .minor = (uint64_t)s.alloc_stats.minor_words };
+  return (struct caml_idle_count){
+    .major = (uint64_t)s.alloc_stats.major_words,
+    .minor = (uint64_t)s.alloc_stats.minor_words
+  };
 }
 
 struct caml_idle_count caml_idle_allocated(void) {
@@ -177,8 +182,8 @@ static void mark_roots(struct round* r) {
   if (marking_is_ahead()) begin_marking();
 }
 
-/* With the lock: a fork waits until none of the locks of the domains is ours for
-   this moment, and no other is after it. */
+/* With the lock: a fork waits until none of the locks of the domains is ours
+   for this moment, and no other is after it. */
 static enum caml_stand_in try_stand_in(struct caml_idle* idle, int i) {
   enum caml_stand_in result;
   pthread_mutex_lock(&idle->lock);
@@ -261,7 +266,8 @@ static bool sweep(struct caml_idle* idle, struct round* r) {
 static bool mark(struct caml_idle* idle, struct round* r) {
   do {
     /* again if the cycle has ended meanwhile, in another thread's slice */
-    if (marking_is_ahead() && !for_one_domain(idle, mark_roots, r)) return false;
+    if (marking_is_ahead() && !for_one_domain(idle, mark_roots, r))
+      return false;
     r->swept = r->marked = true;
     if (!for_domains(idle, sweep_and_mark, r)) return false;
   } while (!r->marked);
@@ -270,7 +276,8 @@ static bool mark(struct caml_idle* idle, struct round* r) {
 
 static void note_stop(struct caml_idle_history* h, double ns, uintnat words) {
   double stop = (h->stop + ns / (double)(words + 1)) / 2;
-  h->stop = stop < STOP_LEAST ? STOP_LEAST : stop > STOP_MOST ? STOP_MOST : stop;
+  h->stop = stop < STOP_LEAST ? STOP_LEAST
+    : stop > STOP_MOST ? STOP_MOST : stop;
 }
 
 static void compact(struct round* r) {
@@ -283,8 +290,8 @@ static void compact(struct round* r) {
   note_stop(&idle->history, (double)(caml_heap_now() - began), r->used);
 }
 
-/* Is the compaction to wait, since it would stop the program for too long should
-   it come back meanwhile?  Then the deadline is set. */
+/* Is the compaction to wait, since it would stop the program for too long
+   should it come back meanwhile?  Then the deadline is set. */
 static bool too_early(struct caml_idle* idle, const struct round* r,
                       uint64_t since, uint64_t began) {
   uint64_t now = caml_heap_now();
@@ -296,8 +303,8 @@ static bool too_early(struct caml_idle* idle, const struct round* r,
   return true;
 }
 
-/* Gc.set { max_overhead = 1_000_000 } is said by who has C code that needs blocks to
-   stay where they are. */
+/* Gc.set { max_overhead = 1_000_000 } is said by who has C code that needs
+   blocks to stay where they are. */
 static bool worth_compacting(const struct round* r) {
   size_t free = r->used > r->live ? Bsize_wsize(r->used - r->live) : 0;
   return OCAML_VERSION >= 50200
@@ -321,8 +328,8 @@ static enum caml_idle_outcome collect(struct caml_idle* idle, uint64_t since,
   return CAML_IDLE_DONE;
 }
 
-/* Is there anything to gain?  What other domains have counted is seen late: it may
-   seem less than before by a little. */
+/* Is there anything to gain?  What other domains have counted is seen late: it
+   may seem less than before by a little. */
 static uint64_t growth(uint64_t before, uint64_t now) {
   return now >= before ? now - before : 0;
 }
@@ -399,8 +406,8 @@ static enum caml_idle_outcome collect_from(struct caml_idle* idle,
   h->tried_minor = now->minor;
   outcome = collect(idle, since, began);
   if (outcome == CAML_IDLE_DONE) {
-    /* The collection's own promotions are not the program's, but if that is back
-       they are taken for its own. */
+    /* The collection's own promotions are not the program's, but if that is
+       back they are taken for its own. */
     count(idle, now);
     h->done = *now;
   }

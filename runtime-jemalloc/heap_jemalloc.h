@@ -38,12 +38,14 @@ struct caml_heap {
   struct caml_idle idle;
   struct caml_overhead overhead;
   struct caml_marks marks; /* at the end of the last cycle; see heap_cycle.c */
-  unsigned broken_cycles; /* until all of the heap is known; see caml_heap_is_whole */
+  unsigned broken_cycles; /* until all of the heap is known; see
+                             caml_heap_is_whole */
   enum caml_heap_sweep sweep; /* in the compaction under way */
   bool finalisers_waited; /* at the end of the last cycle */
   _Atomic bool third_cycle; /* The second of Gc.compact has not compacted. */
   struct caml_heap_automatic automatic;
-  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others but idle's */
+  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others but
+                                 idle's */
   _Atomic bool ready; /* there is an arena */
 };
 
@@ -58,47 +60,50 @@ static inline size_t caml_heap_in_use(void) {
 }
 
 /* [caml_heap_try_alloc] but for the pages. */
-value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
-                                reserved_t reserved CAML_HEAP_PINNED_PARAMETER);
+value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
+                                tag_t tag, reserved_t reserved
+                                CAML_HEAP_PINNED_PARAMETER);
 
-/* How often a thread of the runtime's could not be made; the other says so on stderr,
-   once, under OCAMLRUNPARAM=v=.  From any thread. */
+/* How often a thread of the runtime's could not be made; the other says so on
+   stderr, once, under OCAMLRUNPARAM=v=.  From any thread. */
 size_t caml_heap_refused_threads(void);
 void caml_heap_tell_refused_threads(void);
 
-/* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.  By a
-   domain's thread. */
+/* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.
+   By a domain's thread. */
 void caml_heap_note_limit(void);
 
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */
 bool caml_heap_give_back(enum caml_compact_purge how);
 
-/* A domain that leaves the stop-the-world sections before its heap is another's, as it
-   does before OCaml 5.4, has what was garbage meanwhile taken for alive, whose fields
-   may dangle, for two cycles. */
+/* A domain that leaves the stop-the-world sections before its heap is
+   another's, as it does before OCaml 5.4, has what was garbage meanwhile taken
+   for alive, whose fields may dangle, for two cycles. */
 #if OCAML_VERSION < 50400
 #define CAML_BROKEN_CYCLES 3
 #else
 #define CAML_BROKEN_CYCLES 1
 #endif
 
-/* Is all of the heap known, so that blocks may move?  Inside the stop-the-world section
-   at the end of a cycle. */
+/* Is all of the heap known, so that blocks may move?  Inside the
+   stop-the-world section at the end of a cycle. */
 static inline bool caml_heap_is_whole(void) {
   return caml_heap.broken_cycles == 0;
 }
 
-/* Decides how the cycle ends, until caml_heap_compacted.  Called by caml_heap_cycle_ended, with its argument. */
+/* Decides how the cycle ends, until caml_heap_compacted.  Called by
+   caml_heap_cycle_ended, with its argument. */
 void caml_compact_decide(int asked);
 
-/* A compaction has ended, ours or another.  What ours freed is left to the decay, which
-   does not stop the program. */
+/* A compaction has ended, ours or another.  What ours freed is left to the
+   decay, which does not stop the program. */
 void caml_heap_note_compaction(void);
 
-/* Finalises the custom blocks for which [caml_heap_finalise] has left that to the
-   program's own threads, unless it is called by another: all of them, or as many as
-   take a millisecond.  Where no lock is held that a finaliser may want. */
+/* Finalises the custom blocks for which [caml_heap_finalise] has left that to
+   the program's own threads, unless it is called by another: all of them, or
+   as many as take a millisecond.  Where no lock is held that a finaliser may
+   want. */
 void caml_heap_finalise_postponed(void);
 void caml_heap_finalise_some(void);
 
@@ -107,8 +112,8 @@ void caml_heap_finalise_prefork(void);
 void caml_heap_finalise_postfork_parent(void);
 void caml_heap_finalise_postfork_child(void);
 
-/* The rest of the major cycle under way, at once; and a compaction, where OCaml has
-   one. */
+/* The rest of the major cycle under way, at once; and a compaction, where
+   OCaml has one. */
 static inline void caml_heap_finish_cycle(bool compact) {
 #if OCAML_VERSION < 50200
   (void)compact;
@@ -118,8 +123,8 @@ static inline void caml_heap_finish_cycle(bool compact) {
 #endif
 }
 
-/* After a cycle that nobody's allocation called for: the next begins when it would have
-   without, instead of a cycle's worth of allocation later. */
+/* After a cycle that nobody's allocation called for: the next begins when it
+   would have without, instead of a cycle's worth of allocation later. */
 static inline void caml_heap_reset_pacing(void) {
 #if OCAML_VERSION < 50500
   caml_reset_major_pacing();

@@ -19,7 +19,8 @@
 #include "heap_knobs.h"
 
 #define CAML_KNOB_ROW(name, unit, initial, least, greatest, words, when, help) \
-  { #name, unit, words, help, when, initial, least, greatest, (uintnat)initial },
+  { #name, unit, words, help, when, initial, least, greatest,                  \
+    (uintnat)initial },
 
 struct caml_heap_knob caml_heap_knobs[CAML_N_HEAP_KNOBS] = {
   CAML_HEAP_KNOBS(CAML_KNOB_ROW)

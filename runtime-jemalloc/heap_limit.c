@@ -51,8 +51,9 @@ static bool fits(size_t size, size_t max) {
 
 /* One at a time under a limit: of two blocks for which there is room for one,
    one is allocated. */
-value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
-                                reserved_t reserved CAML_HEAP_PINNED_PARAMETER) {
+value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
+                                tag_t tag, reserved_t reserved
+                                CAML_HEAP_PINNED_PARAMETER) {
   size_t max = limit();
   value* block = NULL;
   if (max == 0)
@@ -83,8 +84,8 @@ static void compact(void) {
   caml_heap_reset_pacing();
 }
 
-/* Collects all garbage, and compacts if that is not enough for [size] bytes more.
-   Is there room now? */
+/* Collects all garbage, and compacts if that is not enough for [size] bytes
+   more.  Is there room now? */
 static bool make_room(size_t size, size_t max) {
   collect();
   if (!fits(size, max) && may_compact()) compact();
@@ -100,9 +101,9 @@ void caml_heap_make_room(mlsize_t wosize) {
 #ifdef NATIVE_CODE
 
 /* Code that has run out of the minor heap keeps its registers in a bucket,
-   which it loses if that raises; the next such code needs one.  See caml/fiber.h.
-   What raises there without us is an OCaml callback, which leaves a bucket.
-   False if there is no memory. */
+   which it loses if that raises; the next such code needs one.  See
+   caml/fiber.h.  What raises there without us is an OCaml callback, which
+   leaves a bucket.  False if there is no memory. */
 static bool may_raise(void) {
   value* bucket;
   if (Caml_state->gc_regs_buckets != NULL) return true;
@@ -147,8 +148,8 @@ static value out_of_memory(void) {
 /* Memory was taken past the limit since the program was last told. */
 static _Atomic bool passed;
 
-/* A minor collection, which may be one that C code has called for, goes past the
-   limit: the program sees it at its next safe point. */
+/* A minor collection, which may be one that C code has called for, goes past
+   the limit: the program sees it at its next safe point. */
 void caml_heap_note_limit(void) {
   size_t max = limit();
   if (max == 0 || fits(0, max)) return;
@@ -164,8 +165,8 @@ static bool keeps_limit(void) {
   return keeps;
 }
 
-/* Finalisers, and the alarms of the library's [on_limit], may make room: they run
-   without being told of the limit, unless they go past it further. */
+/* Finalisers, and the alarms of the library's [on_limit], may make room: they
+   run without being told of the limit, unless they go past it further. */
 caml_heap_result caml_heap_check_limit(void) {
   caml_heap_result called;
   if (!atomic_load(&passed) || keeps_limit()) return Result_unit;

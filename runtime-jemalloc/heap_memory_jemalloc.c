@@ -35,8 +35,8 @@ bool caml_heap_memory_started(void) {
   return atomic_load(&caml_heap.ready);
 }
 
-/* As [caml_heap_give_back], which purges too.  Of two that set a knob at once, both
-   apply what was set last. */
+/* As [caml_heap_give_back], which purges too.  Of two that set a knob at once,
+   both apply what was set last. */
 static bool apply_decay(enum caml_heap_knob_index index) {
   bool done;
   caml_background_hold(&caml_heap.background);
@@ -154,11 +154,14 @@ void caml_heap_pool_put(void* pool) {
 #if OCAML_VERSION < 50200
 #define FIRST_BLOCK(sizeclass) POOL_HEADER_WSIZE
 #else
-#define FIRST_BLOCK(sizeclass) (POOL_HEADER_WSIZE + wastage_sizeclass[sizeclass])
+#define FIRST_BLOCK(sizeclass)                                                \
+  (POOL_HEADER_WSIZE + wastage_sizeclass[sizeclass])
 #endif
 
-/* Of those with a header.  At least one: caml_sweep takes no work for no pool left. */
-static intnat words_in_blocks(const header_t* hp, mlsize_t slots, mlsize_t wsize) {
+/* Of those with a header.  At least one: caml_sweep takes no work for no pool
+   left. */
+static intnat words_in_blocks(const header_t* hp, mlsize_t slots,
+                              mlsize_t wsize) {
   mlsize_t words = 1;
   for (; slots > 0; slots--, hp += wsize) {
     header_t hd = Hd_hp(hp);
@@ -169,7 +172,8 @@ static intnat words_in_blocks(const header_t* hp, mlsize_t slots, mlsize_t wsize
 
 intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
   mlsize_t wsize = wsize_sizeclass[sizeclass];
-  mlsize_t words = POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
+  mlsize_t words =
+    POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
   if (wsize <= STOCK_SIZECLASS_MAX) return (intnat)words;
   return words_in_blocks((const header_t*)pool + FIRST_BLOCK(sizeclass),
                          words / wsize, wsize);
@@ -184,7 +188,8 @@ static void give_way(asize_t size) {
   size_t dirty;
   if (knob(CAML_KNOB_dirty_decay_ms) < 0) return;
   dirty = caml_arena_dirty(&caml_heap.arena);
-  if (dirty > 0 && dirty <= size) caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  if (dirty > 0 && dirty <= size)
+    caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
 }
 
 void* caml_heap_large_get(asize_t size) {

@@ -184,8 +184,9 @@ void caml_heap_large_put(void* block, asize_t size) {
   free(block);
 }
 
-value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize, tag_t tag,
-                           reserved_t reserved CAML_HEAP_PINNED_PARAMETER) {
+value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
+                           tag_t tag, reserved_t reserved
+                           CAML_HEAP_PINNED_PARAMETER) {
   return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
 }
 

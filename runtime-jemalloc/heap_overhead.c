@@ -10,16 +10,17 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Xmax_overhead: a major cycle ends with a compaction when too much of the memory
-   of the heap is unused.
+/* Xmax_overhead: a major cycle ends with a compaction when too much of the
+   memory of the heap is unused.
 
-   How much is unused shows only when garbage is swept, a cycle after it was found,
-   and what died since is not found yet.  But if little was marked in the cycle that
-   ends, the rest of the heap is garbage or new, and most of that too, it is guessed.
-   Then up to two cycles hurry: at the end of the one for which all garbage was found
-   before, little having been allocated since, it is known.  OCaml 4 stopped the
-   program for these cycles.  After Gc.full_major there is nothing to guess, and it ends
-   with the compaction, as in OCaml 4. */
+   How much is unused shows only when garbage is swept, a cycle after it was
+   found, and what died since is not found yet.  But if little was marked in
+   the cycle that ends, the rest of the heap is garbage or new, and most of
+   that too, it is guessed.  Then up to two cycles hurry: at the end of the one
+   for which all garbage was found before, little having been allocated since,
+   it is known.  OCaml 4 stopped the program for these cycles.  After
+   Gc.full_major there is nothing to guess, and it ends with the compaction, as
+   in OCaml 4. */
 
 #include "heap_overhead.h"
 
@@ -30,27 +31,30 @@
 #define LEAST_WASTE ((size_t)4 << 20)
 
 /* One that returns less than one part in so much of what the heap took, and a
-   guess that was wrong, make the next wait twice as long, up to so many times. */
+   guess that was wrong, make the next wait twice as long, up to so many
+   times. */
 #define LITTLE_PART 8
 #define MOST_DOUBLINGS 10
 
-/* A cycle that hurries lets the program allocate one part in so much of the heap,
-   in no more slices than this. */
+/* A cycle that hurries lets the program allocate one part in so much of the
+   heap, in no more slices than this. */
 #define HURRY_PART 32
 #define MOST_SLICES 64
 
-/* A cycle hurries when too much has seemed to be unused for so long, ns: as freed pages
-   stay for the decay by default.  Forked workers, which build what they have dropped
-   anew at once, took 3% longer with a cycle that hurried sooner, and were as large. */
+/* A cycle hurries when too much has seemed to be unused for so long, ns: as
+   freed pages stay for the decay by default.  Forked workers, which build what
+   they have dropped anew at once, took 3% longer with a cycle that hurried
+   sooner, and were as large. */
 #define PATIENCE 1000000000
 
-/* So many cycles hurry at most: after the first all garbage is found, in the second
-   swept. */
+/* So many cycles hurry at most: after the first all garbage is found, in the
+   second swept. */
 #define MOST_CYCLES 2
 
-/* Of growing heaps and of steady ones the same part survives from cycle to cycle, give
-   or take a tenth, with bench/programs.  It fell to 0.7 of that when their growth ended,
-   and when phases overwrote all but a twentieth in the middle of a cycle. */
+/* Of growing heaps and of steady ones the same part survives from cycle to
+   cycle, give or take a tenth, with bench/programs.  It fell to 0.7 of that
+   when their growth ended, and when phases overwrote all but a twentieth in
+   the middle of a cycle. */
 #define FALL 0.8
 
 /* What is made of the measures of a cycle, bytes */
@@ -62,10 +66,10 @@ struct estimate {
   bool fell;     /* a smaller part was marked than in the cycle before */
 };
 
-/* Of what was marked and allocated in the cycle before, a part is marked in this one.
-   It falls when a program drops something.  What it overwrites in the middle of a cycle
-   stays alive in it, but caml_modify, which marks it, counts nothing: it falls then too.
-   [known]: it is, for this cycle. */
+/* Of what was marked and allocated in the cycle before, a part is marked in
+   this one.  It falls when a program drops something.  What it overwrites in
+   the middle of a cycle stays alive in it, but caml_modify, which marks it,
+   counts nothing: it falls then too.  [known]: it is, for this cycle. */
 static bool survival_fell(struct caml_overhead* o, const struct estimate* m,
                           uint64_t allocated, bool known) {
   double survival =
@@ -76,27 +80,31 @@ static bool survival_fell(struct caml_overhead* o, const struct estimate* m,
   return fell;
 }
 
-/* What was marked in the cycle before and not counted: what caml_modify darkened, and
-   what is larger than on average.  All that was not marked then, nor allocated since
-   it began, has been swept. */
-static size_t not_counted(const struct caml_overhead* o, const struct estimate* m) {
+/* What was marked in the cycle before and not counted: what caml_modify
+   darkened, and what is larger than on average.  All that was not marked then,
+   nor allocated since it began, has been swept. */
+static size_t not_counted(const struct caml_overhead* o,
+                          const struct estimate* m) {
   return m->blocks > m->young && m->blocks - m->young > o->counted
     ? m->blocks - m->young - o->counted : 0;
 }
 
-/* As much is not counted in this cycle as in the two before, at least; in one alone it
-   may be what the program overwrites as it drops it. */
-static size_t will_not_be_counted(struct caml_overhead* o, const struct estimate* m) {
+/* As much is not counted in this cycle as in the two before, at least; in one
+   alone it may be what the program overwrites as it drops it. */
+static size_t will_not_be_counted(struct caml_overhead* o,
+                                  const struct estimate* m) {
   size_t last = not_counted(o, m), before = o->not_counted;
   o->not_counted = last;
   return last < before ? last : before;
 }
 
-/* In a cycle of [others] what survives is not measured: a part of the heap may be
-   unknown, and what is dropped is found at once. */
+/* In a cycle of [others] what survives is not measured: a part of the heap may
+   be unknown, and what is dropped is found at once. */
 static struct estimate estimate(struct caml_overhead* o, bool others,
                                 const struct caml_overhead_measures* measures) {
-  struct estimate m = { .in_use = measures->in_use, .blocks = measures->blocks };
+  struct estimate m = {
+    .in_use = measures->in_use, .blocks = measures->blocks
+  };
   bool known = measures->known && !others;
   uint64_t allocated = measures->allocated;
   if (allocated < o->allocated[0]) allocated = o->allocated[0]; /* seen late */
@@ -119,16 +127,18 @@ static bool too_much(size_t in_use, size_t blocks, double percent) {
     && 100.0 * (double)waste > percent * (double)blocks;
 }
 
-/* What was allocated in the cycle is taken for garbage; but space_overhead percent
-   are what OCaml lets a heap have of that. */
-static bool is_suspect(const struct estimate* m, const struct caml_overhead_cycle* c) {
+/* What was allocated in the cycle is taken for garbage; but space_overhead
+   percent are what OCaml lets a heap have of that. */
+static bool is_suspect(const struct estimate* m,
+                       const struct caml_overhead_cycle* c) {
   return too_much(m->in_use, m->marked,
                   (double)c->max_overhead + (double)c->space_overhead);
 }
 
 /* Nothing to guess: hardly any block is young.  So it is at the end of
    Gc.full_major. */
-static bool is_certain(const struct estimate* m, const struct caml_overhead_cycle* c) {
+static bool is_certain(const struct estimate* m,
+                       const struct caml_overhead_cycle* c) {
   return m->young <= m->in_use / HURRY_PART
     && too_much(m->in_use, m->blocks, (double)c->max_overhead);
 }
@@ -140,22 +150,25 @@ static double slice_of_hurry(size_t in_use, size_t between) {
   return slices < 1.0 ? 1.0 : 1.0 / slices;
 }
 
-static void suspect(struct caml_overhead* o, const struct caml_overhead_clock* clock,
+static void suspect(struct caml_overhead* o,
+                    const struct caml_overhead_clock* clock,
                     size_t in_use) {
   o->suspected = clock->now();
   o->busy = clock->busy();
   o->suspicious = in_use;
 }
 
-/* How long the program has worked since the guess, in the collector and beside it: not
-   while it was blocked or stopped.  Several domains that work at once count once. */
+/* How long the program has worked since the guess, in the collector and beside
+   it: not while it was blocked or stopped.  Several domains that work at once
+   count once. */
 static uint64_t cost(const struct caml_overhead* o,
                      const struct caml_overhead_clock* clock) {
   uint64_t passed = clock->now() - o->suspected, busy = clock->busy() - o->busy;
   return busy < passed ? busy : passed;
 }
 
-static void wait_longer(struct caml_overhead* o, const struct caml_overhead_clock* clock,
+static void wait_longer(struct caml_overhead* o,
+                        const struct caml_overhead_clock* clock,
                         bool in_vain) {
   if (!in_vain)
     o->doublings = 0;
@@ -175,34 +188,41 @@ static void hurry(struct caml_overhead* o, const struct estimate* m,
   o->hurry = slice_of_hurry(m->in_use, c->between);
 }
 
-static void begin_compaction(struct caml_overhead* o, uint64_t now, size_t in_use) {
+static void begin_compaction(struct caml_overhead* o, uint64_t now,
+                             size_t in_use) {
   o->compacting = true;
   o->decided = now;
   o->before = in_use;
 }
 
-/* It is known how much is unused.  What the sweep has freed by now is a gain too. */
-static void decide(struct caml_overhead* o, const struct caml_overhead_clock* clock,
-                   const struct estimate* m, const struct caml_overhead_cycle* c) {
+/* It is known how much is unused.  What the sweep has freed by now is a gain
+   too. */
+static void decide(struct caml_overhead* o,
+                   const struct caml_overhead_clock* clock,
+                   const struct estimate* m,
+                   const struct caml_overhead_cycle* c) {
   stop_hurrying(o);
   if (too_much(m->in_use, m->blocks, (double)c->max_overhead))
     begin_compaction(o, clock->now(), m->in_use);
   else
-    wait_longer(o, clock, m->in_use > o->suspicious - o->suspicious / LITTLE_PART);
+    wait_longer(o, clock,
+                m->in_use > o->suspicious - o->suspicious / LITTLE_PART);
 }
 
-/* Has too much seemed to be unused for long, since the beginning of the first cycle in
-   which it did? */
+/* Has too much seemed to be unused for long, since the beginning of the first
+   cycle in which it did? */
 static bool is_for_long(struct caml_overhead* o, uint64_t now, bool seems) {
   if (!seems) o->seems_since = 0;
   else if (o->seems_since == 0) o->seems_since = o->ended != 0 ? o->ended : now;
   return seems && now - o->seems_since >= PATIENCE;
 }
 
-/* A cycle of somebody else's, or one that may not end with a compaction, is only
-   measured. */
-static void consider(struct caml_overhead* o, const struct caml_overhead_clock* clock,
-                     const struct caml_overhead_cycle* c, const struct estimate* m) {
+/* A cycle of somebody else's, or one that may not end with a compaction, is
+   only measured. */
+static void consider(struct caml_overhead* o,
+                     const struct caml_overhead_clock* clock,
+                     const struct caml_overhead_cycle* c,
+                     const struct estimate* m) {
   uint64_t now = clock->now();
   bool certain = is_certain(m, c), seems = is_suspect(m, c);
   bool for_long = is_for_long(o, now, !c->others && (seems || m->fell));
@@ -240,13 +260,15 @@ void caml_overhead_cycle_ended(struct caml_overhead* o,
 }
 
 void caml_overhead_compact(struct caml_overhead* o,
-                           const struct caml_overhead_clock* clock, size_t in_use) {
+                           const struct caml_overhead_clock* clock,
+                           size_t in_use) {
   suspect(o, clock, in_use);
   begin_compaction(o, o->suspected, in_use);
 }
 
 void caml_overhead_compacted(struct caml_overhead* o,
-                             const struct caml_overhead_clock* clock, size_t returned) {
+                             const struct caml_overhead_clock* clock,
+                             size_t returned) {
   o->compacting = false;
   wait_longer(o, clock, returned < o->before / LITTLE_PART);
 }

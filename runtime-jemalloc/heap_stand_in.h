@@ -10,9 +10,9 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Standing in for a domain: a thread of the runtime does collector's work in the
-   place of the domain's own threads while these are all in blocking sections.
-   Included by domain.c alone, whose static data it is about. */
+/* Standing in for a domain: a thread of the runtime does collector's work in
+   the place of the domain's own threads while these are all in blocking
+   sections.  Included by domain.c alone, whose static data it is about. */
 
 #include "caml/gc_stats.h"
 
@@ -77,7 +77,8 @@ struct caml_marks caml_domain_marks(struct gc_stats* stats)
 bool caml_domain_finalisers_wait(void)
 {
   for (int i = 0; i < stw_request.num_domains; i++)
-    if (stw_request.participating[i]->final_info->todo_head != NULL) return true;
+    if (stw_request.participating[i]->final_info->todo_head != NULL)
+      return true;
   return false;
 }
 

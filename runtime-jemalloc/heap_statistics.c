@@ -19,7 +19,8 @@
 #include <unistd.h>
 #include "heap_statistics.h"
 
-/* Our own threads refresh under the arena's lock; others, by mallctl, do not. */
+/* Our own threads refresh under the arena's lock; others, by mallctl, do
+   not. */
 #define TRIES 10
 
 /* What is read of one arena; [ok] until something could not be. */
@@ -153,7 +154,8 @@ static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
   return moment;
 }
 
-/* A block that came or went while jemalloc added up may be missing in its sum. */
+/* A block that came or went while jemalloc added up may be missing in its
+   sum. */
 static void add_missing(struct caml_heap_statistics* s) {
   size_t in_use = s->pools + s->large_blocks;
   size_t missing = s->allocated < in_use ? in_use - s->allocated : 0;

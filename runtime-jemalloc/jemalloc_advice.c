@@ -26,8 +26,8 @@
 #define MADV_POPULATE_WRITE 23 /* since Linux 5.14 */
 #endif
 
-/* Calls to be left out, and how many were to be after the last refusal, 0 if the
-   last call succeeded.  Two threads at once may make a call too many. */
+/* Calls to be left out, and how many were to be after the last refusal, 0 if
+   the last call succeeded.  Two threads at once may make a call too many. */
 static struct { atomic_uint left, last; } refusals[CAML_N_ADVICES];
 
 static int call(void* p, size_t size, enum caml_advice advice) {

@@ -32,8 +32,9 @@
    allocates from 1,024 bytes on, and a thread's first malloc maps 64 MiB */
 #define TRIM_PARTS 63
 
-/* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB; where they
-   are larger, slabs are too, and get their pages as they are touched. */
+/* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB;
+   where they are larger, slabs are too, and get their pages as they are
+   touched. */
 #define SLAB_BLOCK_MOST ((size_t)14 << 10)
 
 /* Calls mallctl "arena.<index>.<name>". */
@@ -74,8 +75,8 @@ static bool is_exact(size_t page) {
   return je_nallocx(9 * page, 0) == 9 * page;
 }
 
-/* Why there is no arena, as far as it is known: jemalloc does not start where the
-   kernel's pages are larger than those that it was built for. */
+/* Why there is no arena, as far as it is known: jemalloc does not start where
+   the kernel's pages are larger than those that it was built for. */
 static const char* why_not(void) {
   static char why[256];
   size_t kernel = (size_t)sysconf(_SC_PAGESIZE);
@@ -83,14 +84,15 @@ static const char* why_not(void) {
   size_t built = (size_t)1 << CAML_JEMALLOC_LG_PAGE;
   if (kernel <= built) return "no memory, or too many arenas";
   snprintf(why, sizeof(why),
-           "jemalloc was built for pages of up to %zu KiB, this kernel's are of "
-           "%zu KiB; link with a runtime that was built --with-lg-page=%d, in "
-           "build-aux/configure-jemalloc",
+           "jemalloc was built for pages of up to %zu KiB, this kernel's are "
+           "of %zu KiB; link with a runtime that was built "
+           "--with-lg-page=%d, in build-aux/configure-jemalloc",
            built >> 10, kernel >> 10, __builtin_ctzl(kernel));
 #else /* one that is installed does not say */
   snprintf(why, sizeof(why),
-           "no memory, too many arenas, or a jemalloc that was built for smaller "
-           "pages than this kernel's, which are of %zu KiB", kernel >> 10);
+           "no memory, too many arenas, or a jemalloc that was built for "
+           "smaller pages than this kernel's, which are of %zu KiB",
+           kernel >> 10);
 #endif
   return why;
 }
@@ -135,9 +137,9 @@ static size_t size_class_below(size_t size) {
 }
 
 /* Where sizes are pages, jemalloc takes the whole of the next size class from
-   fresh address space, and leaves the rest free: up to a fifth, which no block of
-   this size can use.  So the class below is taken and grown in its place; where
-   something is in the way, once more from somewhere else. */
+   fresh address space, and leaves the rest free: up to a fifth, which no block
+   of this size can use.  So the class below is taken and grown in its place;
+   where something is in the way, once more from somewhere else. */
 static void* get_between_classes(struct caml_arena* arena, size_t size,
                                  size_t below, int more_tries) {
   void *block = je_mallocx(below, arena->flags), *other;
@@ -154,9 +156,9 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   return other;
 }
 
-/* Near the end of the address space jemalloc's next step does not fit any more, and
-   it maps each block by itself, as large as its size class.  From free dirty pages,
-   which this makes, it takes no more than the block. */
+/* Near the end of the address space jemalloc's next step does not fit any
+   more, and it maps each block by itself, as large as its size class.  From
+   free dirty pages, which this makes, it takes no more than the block. */
 static void make_room(struct caml_arena* arena) {
   void* room = NULL;
   size_t size = 2 * MOST_ROOM;
@@ -221,14 +223,17 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
 }
 
 size_t caml_arena_committed(const struct caml_arena* arena) {
-  return atomic_load_explicit(&arena->extents.commit.bytes, memory_order_relaxed)
+  return atomic_load_explicit(&arena->extents.commit.bytes,
+                              memory_order_relaxed)
     + atomic_load_explicit(&arena->extents.in_blocks, memory_order_relaxed);
 }
 
 /* Blocks with mappings go, too: then the difference may be negative. */
-void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t before) {
+void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
+                         size_t before) {
   ssize_t committed = (ssize_t)(caml_arena_committed(arena) - before);
-  if (committed > 0 && (size_t)committed >= size / 2) caml_extents_fill(p, size);
+  if (committed > 0 && (size_t)committed >= size / 2)
+    caml_extents_fill(p, size);
 }
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
@@ -314,7 +319,8 @@ bool caml_arena_purge_lazily(struct caml_arena* arena) {
 }
 
 void caml_arena_pace(struct caml_arena* arena) {
-  ssize_t most = arena->dirty_ms > arena->muzzy_ms ? arena->dirty_ms : arena->muzzy_ms;
+  ssize_t dirty = arena->dirty_ms, muzzy = arena->muzzy_ms;
+  ssize_t most = dirty > muzzy ? dirty : muzzy;
   struct caml_pace_counts counts = {
     .purging = purging(arena) - atomic_load(&arena->asked),
     .purged = atomic_load(&arena->extents.decommit.bytes),

@@ -13,9 +13,9 @@
 /* One jemalloc arena with extent hooks of ours.  Independent of the OCaml
    runtime, so that it can be tested alone.
 
-   Sizes are in bytes.  All functions but [caml_arena_create], [caml_arena_pace],
-   those that set decay times or purge lazily, and [caml_arena_destroy] may be called
-   by several threads at once. */
+   Sizes are in bytes.  All functions but [caml_arena_create],
+   [caml_arena_pace], those that set decay times or purge lazily, and
+   [caml_arena_destroy] may be called by several threads at once. */
 
 #ifndef CAML_JEMALLOC_ARENA_H
 #define CAML_JEMALLOC_ARENA_H
@@ -34,9 +34,11 @@ struct caml_arena {
   struct caml_pace pace;
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were not the decay's */
-  _Atomic size_t trimmed;      /* bytes decommitted before the last trim began */
+  _Atomic size_t trimmed;      /* bytes decommitted before the last trim began
+                                  */
   unsigned index;              /* jemalloc's number of the arena */
-  bool exact;                  /* large sizes are rounded to jemalloc's page only */
+  bool exact;                  /* large sizes are rounded to jemalloc's page
+                                  only */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   pthread_mutex_t statistics;  /* taken before jemalloc's own locks */
   pthread_mutex_t trim;        /* likewise */
@@ -48,8 +50,8 @@ struct caml_arena {
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
 
 /* How long pages stay dirty, then muzzy, in milliseconds; -1: for ever, 0: not
-   at all; longer while purging takes too much time, see jemalloc_pace.h.  To be called
-   before memory is put back.  False if jemalloc refused. */
+   at all; longer while purging takes too much time, see jemalloc_pace.h.  To
+   be called before memory is put back.  False if jemalloc refused. */
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms);
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
 
@@ -57,24 +59,26 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
    four of jemalloc's up.  NULL when there is no memory. */
 void* caml_arena_get(struct caml_arena* arena, size_t size);
 
-/* A pool of [CAML_POOL_SIZE] bytes, uninitialised and aligned to a page, or to that
-   size where pages are larger; NULL when there is no memory.  [shard]: any number,
-   another for each domain. */
+/* A pool of [CAML_POOL_SIZE] bytes, uninitialised and aligned to a page, or to
+   that size where pages are larger; NULL when there is no memory.  [shard]:
+   any number, another for each domain. */
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard);
 void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 
 /* Takes back what [caml_arena_get] returned for this very [size]. */
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
 
-/* Bytes of address space that were taken for blocks and had no pages, ever since: in
-   [commit] and in blocks with mappings of their own. */
+/* Bytes of address space that were taken for blocks and had no pages, ever
+   since: in [commit] and in blocks with mappings of their own. */
 size_t caml_arena_committed(const struct caml_arena* arena);
 
-/* [size] bytes of a block that is new and will be filled.  If most of it was committed
-   since caml_arena_committed returned [before], as far as is known while other threads
-   commit too, it gets its pages by one system call; what it holds stays.  Where the
-   kernel refuses, pages come when they are touched. */
-void caml_arena_populate(struct caml_arena* arena, void* p, size_t size, size_t before);
+/* [size] bytes of a block that is new and will be filled.  If most of it was
+   committed since caml_arena_committed returned [before], as far as is known
+   while other threads commit too, it gets its pages by one system call; what
+   it holds stays.  Where the kernel refuses, pages come when they are
+   touched. */
+void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
+                         size_t before);
 
 /* Gives all unused pages, dirty and muzzy, back to the OS before it returns,
    and trims.  False if jemalloc refused. */
@@ -96,8 +100,8 @@ bool caml_arena_decays(struct caml_arena* arena);
 /* Bytes that are unused and dirty now: some ten microseconds. */
 size_t caml_arena_dirty(struct caml_arena* arena);
 
-/* jemalloc's statistics are of one moment, that of the last refresh: between the
-   two, nobody else refreshes them. */
+/* jemalloc's statistics are of one moment, that of the last refresh: between
+   the two, nobody else refreshes them. */
 void caml_arena_statistics_lock(struct caml_arena* arena);
 void caml_arena_statistics_unlock(struct caml_arena* arena);
 
@@ -114,8 +118,8 @@ void caml_arena_release_decay(struct caml_arena* arena);
 /* Purges the pages whose time has come.  False if jemalloc refused. */
 bool caml_arena_decay(struct caml_arena* arena);
 
-/* Sets the decay times by what purging has cost.  To be called now and then; some 100
-   ns if not much time has passed. */
+/* Sets the decay times by what purging has cost.  To be called now and then;
+   some 100 ns if not much time has passed. */
 void caml_arena_pace(struct caml_arena* arena);
 
 /* Unmaps everything that the arena ever mapped, blocks in use included.  No

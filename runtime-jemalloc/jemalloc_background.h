@@ -26,7 +26,8 @@
 
 enum caml_background_state {
   CAML_BACKGROUND_OFF,     /* no thread, and none is wanted */
-  CAML_BACKGROUND_REFUSED, /* no thread could be made: the next attempt is later */
+  CAML_BACKGROUND_REFUSED, /* no thread could be made: the next attempt is
+                              later */
   CAML_BACKGROUND_ASLEEP,  /* no thread yet, or it waits to be woken up */
   CAML_BACKGROUND_AWAKE
 };
@@ -43,8 +44,8 @@ struct caml_background {
   _Atomic uint64_t next_poll;     /* ns, where there is no thread */
 };
 
-/* Makes [background] ready, off.  Called once, with [arena] ready.  [background]
-   must not move afterwards. */
+/* Makes [background] ready, off.  Called once, with [arena] ready.
+   [background] must not move afterwards. */
 void caml_background_init(struct caml_background* background,
                           struct caml_arena* arena);
 
@@ -54,9 +55,9 @@ void caml_background_on(struct caml_background* background);
 /* Ends the thread, and waits for that.  From any thread but this one. */
 void caml_background_off(struct caml_background* background);
 
-/* Does what the thread would, where there is none, and makes one where none could be
-   made before.  To be called now and then; some nanoseconds if there is a thread.
-   From any thread. */
+/* Does what the thread would, where there is none, and makes one where none
+   could be made before.  To be called now and then; some nanoseconds if there
+   is a thread.  From any thread. */
 void caml_background_poll(struct caml_background* background);
 
 /* Called by [caml_background_freed]. */

@@ -28,8 +28,8 @@
 #define MADV_DONTNEED_LOCKED 24 /* since Linux 5.18 */
 #endif
 
-/* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2 or 4 of 7 or
-   14 KiB */
+/* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2
+   or 4 of 7 or 14 KiB */
 #define SLAB_MOST ((size_t)28 << 10)
 
 /* Bytes: what the kernel takes a few milliseconds for */
@@ -257,7 +257,8 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   bool data = *zero && *commit && alignment >= CAML_FRAME_SIZE;
-  bool small = size <= CAML_FRAME_SIZE / 4 && !data && alignment <= extents->page;
+  bool small = size <= CAML_FRAME_SIZE / 4 && !data
+    && alignment <= extents->page;
   void* p = NULL;
   (void)arena_ind;
   assert((alignment & (alignment - 1)) == 0);
@@ -399,8 +400,8 @@ bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p) {
   return atomic_compare_exchange_strong(fresh_run(extents, p), &run, 0);
 }
 
-/* What is mapped stays accessible: pages come when they are touched.  A slab's come now,
-   since blocks will fill it. */
+/* What is mapped stays accessible: pages come when they are touched.  A slab's
+   come now, since blocks will fill it. */
 static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
@@ -414,7 +415,8 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     return false;
   }
   /* with the page that jemalloc 5.3.0 puts behind it, too */
-  if (length / CAML_RUN_SIZE == 1) atomic_store(fresh_run(extents, p), (uintptr_t)p);
+  if (length / CAML_RUN_SIZE == 1)
+    atomic_store(fresh_run(extents, p), (uintptr_t)p);
   if (run)
     caml_huge_count(&extents->huge, p, length, true);
   else
@@ -514,9 +516,9 @@ void caml_extents_end_trim(struct caml_extents* extents) {
 
 /* Blocks with mappings of their own */
 
-/* The note of the block at [p], or of one that the kernel kept if [p] is NULL and
-   that is large enough, or the first that is free; CAML_MAPPED_BLOCKS if there
-   is none.  The lock is held. */
+/* The note of the block at [p], or of one that the kernel kept if [p] is NULL
+   and that is large enough, or the first that is free; CAML_MAPPED_BLOCKS if
+   there is none.  The lock is held. */
 static unsigned find_block(const struct caml_extents* extents, const void* p,
                            size_t size) {
   unsigned i, empty = CAML_MAPPED_BLOCKS;
@@ -596,7 +598,8 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
   return &extents->hooks;
 }
 
-/* Not sooner: a jemalloc that failed to start does not bear a second attempt. */
+/* Not sooner: a jemalloc that failed to start does not bear a second
+   attempt. */
 void caml_extents_started(struct caml_extents* extents) {
   size_t size = sizeof(extents->page);
   je_mallctl("arenas.page", &extents->page, &size, NULL, 0);

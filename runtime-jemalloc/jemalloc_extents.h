@@ -15,10 +15,10 @@
 
    An extent is a run of pages that jemalloc manages as one.  Address space,
    once mapped, is retained until the arena is destroyed: only pages go back.
-   Where the system charges address space (jemalloc_limits.h), whole frames that
-   are free go back too.
-   jemalloc commits pages when it takes them from what is retained, and decommits
-   them when it puts them back: what lies between is in use, dirty or muzzy.
+   Where the system charges address space (jemalloc_limits.h), whole frames
+   that are free go back too.  jemalloc commits pages when it takes them from
+   what is retained, and decommits them when it puts them back: what lies
+   between is in use, dirty or muzzy.
 
    The hooks are called by jemalloc, from any thread that uses the arena, and
    count what each of them returned and how long it took. */
@@ -65,10 +65,10 @@ struct caml_extent_count {
 
 #define CAML_EXTENT_COUNT(name, help) struct caml_extent_count name;
 
-/* A block of this size and more has a mapping of its own, which goes with it, as
-   glibc does from 32 MiB: in an extent, what was jemalloc's next step but one
-   would stay behind each array that outgrows its place.  One mapping for 64 MiB
-   is what the heap may have. */
+/* A block of this size and more has a mapping of its own, which goes with it,
+   as glibc does from 32 MiB: in an extent, what was jemalloc's next step but
+   one would stay behind each array that outgrows its place.  One mapping for
+   64 MiB is what the heap may have. */
 #define CAML_MAPPED_BLOCK ((size_t)64 << 20)
 
 /* How many mappings are noted down: of blocks, then those for jemalloc, whose
@@ -85,11 +85,13 @@ struct caml_extents {
   _Atomic bool grown;   /* see caml_extents_grown */
   _Atomic bool no_dontneed_locked; /* of the kernel's, which is older */
   _Atomic int dontneed; /* the advice that takes pages by force */
-  _Atomic pthread_t trimmer; /* the thread that gets no address space; 0: none */
+  _Atomic pthread_t trimmer; /* the thread that gets no address space; 0: none
+                                */
   struct caml_limits limits;
   struct caml_huge huge;
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
-  _Atomic unsigned large; /* threads getting what is in no slab, and may stay empty */
+  _Atomic unsigned large; /* threads getting what is in no slab, and may stay
+                             empty */
   /* Runs that were just committed, by their address / CAML_RUN_SIZE */
   _Atomic uintptr_t fresh_runs[CAML_FRESH_RUNS];
   _Atomic unsigned n_mappings; /* noted, or to be */
@@ -106,33 +108,33 @@ struct caml_extents {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
-/* jemalloc has started and taken the hooks: from now on small extents are of its
-   pages. */
+/* jemalloc has started and taken the hooks: from now on small extents are of
+   its pages. */
 void caml_extents_started(struct caml_extents* extents);
 
-/* The run of pools, or block, at [p] has just been taken from jemalloc.  Is it a run
-   that was committed for that?  Then it has no pages; else they were dirty.  False
-   too if so many others were committed meanwhile that it is not known.  Asked again,
-   it is not fresh. */
+/* The run of pools, or block, at [p] has just been taken from jemalloc.  Is it
+   a run that was committed for that?  Then it has no pages; else they were
+   dirty.  False too if so many others were committed meanwhile that it is not
+   known.  Asked again, it is not fresh. */
 bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p);
 
-/* Gives pages to [size] bytes that jemalloc takes for committed and that have none.
-   False if the kernel refused: then they come when they are touched. */
+/* Gives pages to [size] bytes that jemalloc takes for committed and that have
+   none.  False if the kernel refused: then they come when they are touched. */
 bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size);
 
-/* Gives pages to those of [size] bytes that have none, and changes no others.  False if
-   the kernel refused some: they come when they are touched. */
+/* Gives pages to those of [size] bytes that have none, and changes no others.
+   False if the kernel refused some: they come when they are touched. */
 bool caml_extents_fill(void* p, size_t size);
 
-/* What the hooks of these names do, for pages that jemalloc takes for committed.
-   False if the kernel refused. */
+/* What the hooks of these names do, for pages that jemalloc takes for
+   committed.  False if the kernel refused. */
 void caml_extents_commit(struct caml_extents* extents, void* p, size_t size);
 bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size);
 bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size);
 
-/* [size] bytes of what jemalloc takes for committed have no pages and are taken: counted
-   as if they were committed for it. */
+/* [size] bytes of what jemalloc takes for committed have no pages and are
+   taken: counted as if they were committed for it. */
 void caml_extents_count_commit(struct caml_extents* extents, size_t size);
 
 /* Has address space been mapped for jemalloc, where memory is locked, since

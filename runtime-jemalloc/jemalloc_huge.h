@@ -14,11 +14,11 @@
 
    A frame is 2 MiB at a multiple of 2 MiB.  A frame that has lost pages must
    not be a huge page: khugepaged would give it all of its pages back.  So the
-   frame is marked MADV_NOHUGEPAGE before the first of its pages goes, and may be
-   huge again once all of its pages are in use.
+   frame is marked MADV_NOHUGEPAGE before the first of its pages goes, and may
+   be huge again once all of its pages are in use.
 
-   What is marked differently from its neighbours is a mapping of its own to the
-   kernel; there is a bound on how many there may be, past which frames are
+   What is marked differently from its neighbours is a mapping of its own to
+   the kernel; there is a bound on how many there may be, past which frames are
    marked that need not be. */
 
 #ifndef CAML_JEMALLOC_HUGE_H

@@ -35,20 +35,23 @@ static bool set(struct caml_pace* pace, unsigned stretch, uint64_t now) {
   return true;
 }
 
-/* ns of purging that was in vain since the last look, at what a byte has cost */
-static int64_t spend(struct caml_pace* pace, const struct caml_pace_counts* counts) {
+/* ns of purging that was in vain since the last look, at what a byte has
+   cost */
+static int64_t spend(struct caml_pace* pace,
+                     const struct caml_pace_counts* counts) {
   size_t again = counts->taken - pace->counts.taken;
   pace->given += counts->purged - pace->counts.purged;
   if (again > pace->given) again = pace->given;
   pace->given -= again;
   pace->counts = *counts;
   return again == 0
-    ? 0 : (int64_t)((double)counts->purging / (double)counts->purged * (double)again);
+    ? 0 : (int64_t)((double)counts->purging / (double)counts->purged
+                    * (double)again);
 }
 
-/* A new decay time counts from the moment that it is set, for all pages (so jemalloc
-   has it).  So it is stretched further as soon as it still costs too much, and shortened
-   when it has passed. */
+/* A new decay time counts from the moment that it is set, for all pages (so
+   jemalloc has it).  So it is stretched further as soon as it still costs too
+   much, and shortened when it has passed. */
 bool caml_pace_look(struct caml_pace* pace, uint64_t now,
                     const struct caml_pace_counts* counts, ssize_t ms) {
   int64_t earned, spent;

@@ -10,15 +10,16 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* How long unused pages stay, by what it costs to give them back.  A heap that keeps
-   cutting and freeing large blocks has its unused pages in many small extents; with a
-   decay of a second, to purge these and touch them again took such a program more than
-   half of its time.  So purging has a budget of time, and where that is used up, the
-   decay times are stretched, until it is kept again.  What counts is what was in vain: a
-   purge is charged when as many bytes are taken again.
+/* How long unused pages stay, by what it costs to give them back.  A heap that
+   keeps cutting and freeing large blocks has its unused pages in many small
+   extents; with a decay of a second, to purge these and touch them again took
+   such a program more than half of its time.  So purging has a budget of time,
+   and where that is used up, the decay times are stretched, until it is kept
+   again.  What counts is what was in vain: a purge is charged when as many
+   bytes are taken again.
 
-   Independent of the arena, so that it can be tested alone.  Not to be called by two
-   threads at once; [stretch] may be read by any. */
+   Independent of the arena, so that it can be tested alone.  Not to be called
+   by two threads at once; [stretch] may be read by any. */
 
 #ifndef CAML_JEMALLOC_PACE_H
 #define CAML_JEMALLOC_PACE_H
@@ -29,15 +30,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The budget: one part of so many of all time, as automatic compactions have. */
+/* The budget: one part of so many of all time, as automatic compactions
+   have. */
 #define CAML_PACE_SHARE 50
 
-/* The most that is saved up, ns: about what it takes to purge a gigabyte (0.25 to 0.4 s
-   in bench/programs/phases.ml). */
+/* The most that is saved up, ns: about what it takes to purge a gigabyte (0.25
+   to 0.4 s in bench/programs/phases.ml). */
 #define CAML_PACE_SAVED 250000000
 
-/* The most that decay times are stretched: from the default, a second, to beyond
-   jemalloc's default, ten. */
+/* The most that decay times are stretched: from the default, a second, to
+   beyond jemalloc's default, ten. */
 #define CAML_PACE_STRETCH 16
 
 /* Since the arena was made */

@@ -26,9 +26,9 @@
 typedef uint16_t pool_bits;
 _Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 
-/* A free pool is dirty, muzzy or, if neither, has no pages; all that are free in a
-   page are the same, and dirty if one is in use.  Old is what was so when ages were
-   last looked at, due what is to lose its pages now. */
+/* A free pool is dirty, muzzy or, if neither, has no pages; all that are free
+   in a page are the same, and dirty if one is in use.  Old is what was so when
+   ages were last looked at, due what is to lose its pages now. */
 struct caml_run {
   _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's run */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
@@ -36,17 +36,18 @@ struct caml_run {
   char* start; /* NULL: no run */
   struct caml_run *next, *previous; /* among those with free pools */
 };
-_Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES, "lines for each run");
+_Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES,
+               "lines for each run");
 
 #define FULL UINT16_MAX
 #define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
 
-/* For each LARGE runs, 32 MiB, that it takes without pages, a heap that is growing gets
-   one more at once, up to AHEAD, and their pages by one system call: 4 MiB when it took
-   256.  Each run that has pages, as those have that were ahead in vain, counts as AHEAD
-   runs less.  A heap that ever took LARGE gets the pages of each run, or pool, by one
-   system call, growing or not: one that grows anew after it has shrunk takes them with
-   pages and without. */
+/* For each LARGE runs, 32 MiB, that it takes without pages, a heap that is
+   growing gets one more at once, up to AHEAD, and their pages by one system
+   call: 4 MiB when it took 256.  Each run that has pages, as those have that
+   were ahead in vain, counts as AHEAD runs less.  A heap that ever took LARGE
+   gets the pages of each run, or pool, by one system call, growing or not: one
+   that grows anew after it has shrunk takes them with pages and without. */
 #define LARGE 64
 #define AHEAD 8
 
@@ -127,7 +128,8 @@ static void unlock_shard(struct caml_pool_shard* shard) {
   pthread_mutex_unlock(&shard->lock);
 }
 
-/* Who waits for the lock, to get or put a pool, has it before the next purge. */
+/* Who waits for the lock, to get or put a pool, has it before the next
+   purge. */
 static void give_way(struct caml_pool_shard* shard) {
   if (atomic_load(&shard->waiting) == 0) return;
   unlock_shard(shard);
@@ -154,9 +156,11 @@ static bool is_large(struct caml_pool_shard* shard) {
   return atomic_load(&shard->taken) == LARGE;
 }
 
-/* [run], which jemalloc has not purged since some of its pages were [missing], if ever
-   they were: has all, or lacks those that jemalloc has not used since. */
-static void get_dirty_run(struct caml_pools* pools, struct caml_pool_shard* shard,
+/* [run], which jemalloc has not purged since some of its pages were [missing],
+   if ever they were: has all, or lacks those that jemalloc has not used
+   since. */
+static void get_dirty_run(struct caml_pools* pools,
+                          struct caml_pool_shard* shard,
                           struct caml_run* run, pool_bits missing) {
   run->dirty = FULL;
   if (missing == 0) return;
@@ -164,7 +168,8 @@ static void get_dirty_run(struct caml_pools* pools, struct caml_pool_shard* shar
   if (is_large(shard)) caml_extents_fill(run->start, CAML_RUN_SIZE);
 }
 
-/* A run from jemalloc, which takes it for committed: with all pages, or none. */
+/* A run from jemalloc, which takes it for committed: with all pages, or
+   none. */
 static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
   char* p = je_mallocx(CAML_RUN_SIZE, pools->flags);
   struct caml_run* run;
@@ -210,7 +215,8 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   void* pool = run->start + i * CAML_POOL_SIZE;
   assert(!(run->used & bit));
   if (!((run->dirty | run->muzzy) & bit)) {
-    caml_extents_commit(pools->extents, run->start + first_bit(page) * CAML_POOL_SIZE,
+    caml_extents_commit(pools->extents,
+                        run->start + first_bit(page) * CAML_POOL_SIZE,
                         size_of(page));
     if (is_large(shard)) caml_extents_fill(pool, CAML_POOL_SIZE);
   }
@@ -224,8 +230,8 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   return pool;
 }
 
-/* The shard's free pools: all, or but those of the runs that it takes from itself:
-   the first, and those with no pool in use, which are its next */
+/* The shard's free pools: all, or but those of the runs that it takes from
+   itself: the first, and those with no pool in use, which are its next */
 enum pools_of { ALL_RUNS, OTHER_RUNS };
 
 /* A free pool of the shard's, or NULL */
@@ -256,7 +262,8 @@ static unsigned at_most(unsigned n, unsigned most) {
 
 /* [n] runs were taken: none with pages, or one */
 static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
-  unsigned fresh = atomic_load(&shard->fresh), taken = atomic_load(&shard->taken);
+  unsigned fresh = atomic_load(&shard->fresh);
+  unsigned taken = atomic_load(&shard->taken);
   if (pages) {
     atomic_store(&shard->fresh, fresh - at_most(fresh, AHEAD));
   } else {
@@ -266,14 +273,16 @@ static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
 }
 
 /* How many runs are to get their pages now, as the next has none */
-static unsigned to_populate(struct caml_pools* pools, struct caml_pool_shard* shard) {
+static unsigned to_populate(struct caml_pools* pools,
+                            struct caml_pool_shard* shard) {
   unsigned ahead = atomic_load(&shard->fresh) / LARGE;
   if (atomic_load(&pools->dirty_ms) == 0) return 0;
   return ahead > 0 ? ahead : is_large(shard) ? 1 : 0;
 }
 
 /* Does [next] follow [run], and has no pages? */
-static bool lies_behind(const struct caml_run* run, const struct caml_run* next) {
+static bool lies_behind(const struct caml_run* run,
+                        const struct caml_run* next) {
   return next->start == run->start + CAML_RUN_SIZE && next->dirty == 0;
 }
 
@@ -331,8 +340,9 @@ void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
 
 /* Decay.  The lock of the run's shard is held. */
 
-/* By force, or lazily: free pools in a row lose their pages.  What the kernel does not
-   take lazily goes by force; what it does not take at all stays dirty. */
+/* By force, or lazily: free pools in a row lose their pages.  What the kernel
+   does not take lazily goes by force; what it does not take at all stays
+   dirty. */
 static void purge_row(struct caml_pools* pools, struct caml_run* run,
                       pool_bits row, bool by_force) {
   char* p = run->start + first_bit(row) * CAML_POOL_SIZE;
@@ -359,8 +369,8 @@ static void purge(struct caml_pools* pools, struct caml_run* run,
 }
 
 /* All that is due.  The lock is let go of between two runs; whoever begins
-   meanwhile begins with all of them, so that one place in the list is enough, and
-   goes on by force if that was asked for. */
+   meanwhile begins with all of them, so that one place in the list is enough,
+   and goes on by force if that was asked for. */
 static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
                       bool by_force) {
   if (shard->walk == NULL) shard->by_force = false;
@@ -564,7 +574,8 @@ void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
   assert(page <= CAML_RUN_SIZE);
   pools->extents = extents;
   pools->flags = flags;
-  pools->per_page = page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);
+  pools->per_page =
+    page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);
   pools->dirty_ms = pools->muzzy_ms = -1;
   init_locks(pools);
 }

@@ -12,14 +12,15 @@
 
 /* Pools in runs: 16 of 32 KiB, one jemalloc extent of 512 KiB.
 
-   jemalloc keeps 128 bytes for each extent, for ever, and takes 300 nanoseconds
-   to get and put one; a run has some bits for each pool instead.  A run with no pool in
-   use goes back to jemalloc.  The free pools of the others decay here, as
-   jemalloc's extents do, and by the same times; which is why the functions below
-   belong to those of jemalloc_arena.h that have the same names.
+   jemalloc keeps 128 bytes for each extent, for ever, and takes 300
+   nanoseconds to get and put one; a run has some bits for each pool instead.
+   A run with no pool in use goes back to jemalloc.  The free pools of the
+   others decay here, as jemalloc's extents do, and by the same times; which is
+   why the functions below belong to those of jemalloc_arena.h that have the
+   same names.
 
-   Where the kernel's pages are larger than pools, a page goes when all of its pools
-   are free, and comes with the first. */
+   Where the kernel's pages are larger than pools, a page goes when all of its
+   pools are free, and comes with the first. */
 
 #ifndef CAML_JEMALLOC_POOLS_H
 #define CAML_JEMALLOC_POOLS_H
@@ -35,10 +36,10 @@
 /* Threads on different shards do not wait for each other. */
 #define CAML_POOL_SHARDS 8
 
-/* Bytes: what threads on different shards write is not in one line of the cache, nor in
-   the one beside it, which processors fetch with it.  Two threads did 1.89 to 2.00 times
-   what one does, with 64 bytes 1.22 to 1.98: bench/programs/micro.c, seven runs of each
-   by turns. */
+/* Bytes: what threads on different shards write is not in one line of the
+   cache, nor in the one beside it, which processors fetch with it.  Two
+   threads did 1.89 to 2.00 times what one does, with 64 bytes 1.22 to 1.98:
+   bench/programs/micro.c, seven runs of each by turns. */
 #define CAML_CACHE_LINES 128
 
 /* Runs by their address / CAML_RUN_SIZE: leaves of 1 MiB for 4 GiB each, of 48
@@ -57,22 +58,24 @@ struct caml_pool_shard {
   bool by_force;            /* it is, whoever walks */
   size_t puts;
   atomic_uint fresh;        /* runs taken without pages, as long as it grows */
-  atomic_uint taken;        /* the same, whatever was taken with pages, up to LARGE */
+  atomic_uint taken;        /* the same, whatever was taken with pages, up to
+                               LARGE */
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
 };
 
 struct caml_pools {
   struct caml_extents* extents;
   int flags; /* of [mallocx], for a run */
-  unsigned per_page; /* pools that share a page of the kernel's: 1, or a power of two */
+  unsigned per_page; /* pools that share a page of the kernel's: 1, or a power
+                        of two */
   _Atomic ssize_t dirty_ms, muzzy_ms;
   atomic_int held; /* > 0: nothing decays */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
   struct caml_run* _Atomic leaves[CAML_RUNS_ROOT];
 };
 
-/* Bytes in free pools of runs that are in use, but for those that share a page with
-   one in use */
+/* Bytes in free pools of runs that are in use, but for those that share a page
+   with one in use */
 struct caml_free_pools { size_t dirty, muzzy, retained; };
 
 /* Makes [pools], which is zeroed, ready.  [flags] are [mallocx]'s. */
@@ -106,8 +109,8 @@ struct caml_free_pools caml_pools_free_locked(struct caml_pools* pools);
 /* Does something decay some time? */
 bool caml_pools_decays(struct caml_pools* pools);
 
-/* Between the first two no pool is got or put.  Around a fork too; the third instead
-   of the second in the child. */
+/* Between the first two no pool is got or put.  Around a fork too; the third
+   instead of the second in the child. */
 void caml_pools_lock(struct caml_pools* pools);
 void caml_pools_unlock(struct caml_pools* pools);
 void caml_pools_forked(struct caml_pools* pools);

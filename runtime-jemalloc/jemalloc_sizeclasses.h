@@ -10,13 +10,14 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* The size classes of pools, in the place of caml/sizeclasses.h, whose names and
-   types these are.
+/* The size classes of pools, in the place of caml/sizeclasses.h, whose names
+   and types these are.
 
-   Up to 128 words they are OCaml 5.3's.  Above, a block is of the class of as many
-   words as go 31, 30, ... 8 times into a pool: jemalloc's classes for these are
-   wider, 4 to a doubling, and a heap of blocks of 129 to 511 words was a tenth
-   larger than with malloc.  What lies in pools is moved by a compaction too. */
+   Up to 128 words they are OCaml 5.3's.  Above, a block is of the class of as
+   many words as go 31, 30, ... 8 times into a pool: jemalloc's classes for
+   these are wider, 4 to a doubling, and a heap of blocks of 129 to 511 words
+   was a tenth larger than with malloc.  What lies in pools is moved by a
+   compaction too. */
 
 #ifndef CAML_JEMALLOC_SIZECLASSES_H
 #define CAML_JEMALLOC_SIZECLASSES_H

@@ -75,9 +75,9 @@ void caml_thread_settle(void) {
 /* Of a stack, what a thread that has hardly begun uses, bytes */
 #define BEGINNING ((size_t)64 << 10)
 
-/* Where the program's memory is locked (mlockall), a stack has all of its pages:
-   takes back those that the thread does not use yet.  By its maker, since
-   pthread_getattr_np allocates. */
+/* Where the program's memory is locked (mlockall), a stack has all of its
+   pages: takes back those that the thread does not use yet.  By its maker,
+   since pthread_getattr_np allocates. */
 static void unlock_stack(pthread_t thread) {
   pthread_attr_t attr;
   unsigned char resident = 0;
@@ -110,7 +110,8 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
 #define RETRY_FIRST 1000000000ull /* ns */
 #define RETRY_MOST (60 * RETRY_FIRST)
 
-void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now, bool made) {
+void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
+                       bool made) {
   if (made) {
     retry->not_before = retry->wait = 0;
     return;

@@ -10,7 +10,8 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* What the heap's own threads are made of.  They wait by the monotonic clock. */
+/* What the heap's own threads are made of.  They wait by the monotonic
+   clock. */
 
 #ifndef CAML_JEMALLOC_THREAD_H
 #define CAML_JEMALLOC_THREAD_H
@@ -32,25 +33,25 @@ static inline uint64_t caml_heap_now(void) {
 /* To be called once, before the first thread is started and before a fork. */
 void caml_thread_init(void);
 
-/* Bytes of stack that [caml_thread_start] gives to a thread that does the work of
-   the program's own: what the system's limit (RLIMIT_STACK) gives to these; where
-   there is none, 64 MiB, of which only what is used takes memory. */
+/* Bytes of stack that [caml_thread_start] gives to a thread that does the work
+   of the program's own: what the system's limit (RLIMIT_STACK) gives to these;
+   where there is none, 64 MiB, of which only what is used takes memory. */
 size_t caml_thread_program_stack(void);
 
-/* Starts a thread that can use [stack] bytes of stack, to be joined: what the C
-   library takes out of a stack comes on top.  It blocks all signals.  To be called
-   with a lock that the thread takes before it does anything else.  False if there
-   is no memory for it, or the system has no more threads. */
+/* Starts a thread that can use [stack] bytes of stack, to be joined: what the
+   C library takes out of a stack comes on top.  It blocks all signals.  To be
+   called with a lock that the thread takes before it does anything else.
+   False if there is no memory for it, or the system has no more threads. */
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data);
 
-/* To be called by the new thread, before that lock: it runs under the ordinary scheduling
-   policy, and where the process's first thread may run, whatever thread it was
-   made by. */
+/* To be called by the new thread, before that lock: it runs under the ordinary
+   scheduling policy, and where the process's first thread may run, whatever
+   thread it was made by. */
 void caml_thread_settle(void);
 
-/* When to try again to make a thread that could not be made: after a second, then
-   twice as long each time, up to a minute.  All zeros: never tried. */
+/* When to try again to make a thread that could not be made: after a second,
+   then twice as long each time, up to a minute.  All zeros: never tried. */
 struct caml_thread_retry {
   _Atomic size_t failures; /* in all; may be read by any thread */
   uint64_t not_before;     /* ns */
@@ -64,7 +65,8 @@ static inline bool caml_thread_may_retry(const struct caml_thread_retry* retry,
 }
 
 /* It was, with that result. */
-void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now, bool made);
+void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
+                       bool made);
 
 /* Makes both ready, also over what a fork has left of them. */
 void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed);

@@ -7,7 +7,8 @@
 /*   All rights reserved.  This file is distributed under the terms of    */
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
-/* What is asked of a kernel that refuses: linked with --wrap=madvise and prctl. */
+/* What is asked of a kernel that refuses: linked with --wrap=madvise and
+   prctl. */
 
 #define _GNU_SOURCE /* MADV_FREE */
 #include <errno.h>
@@ -103,7 +104,8 @@ static void a_refusal_is_remembered(void** state) {
     answer = errors[i];
     assert_int_equal(advise(1, CAML_ADVICE_FREE), 1);
     assert_true(caml_advice_is_refused(CAML_ADVICE_FREE));
-    for (unsigned n = CAML_ADVICE_LEFT_OUT; n < 64 * CAML_ADVICE_LEFT_OUT; n *= 2) {
+    for (unsigned n = CAML_ADVICE_LEFT_OUT; n < 64 * CAML_ADVICE_LEFT_OUT;
+         n *= 2) {
       assert_int_equal(advise(n, CAML_ADVICE_FREE), 0);
       assert_int_equal(advise(1, CAML_ADVICE_FREE), 1);
     }

@@ -33,7 +33,8 @@
 #define PAGE (arena.extents.page) /* jemalloc's */
 #define KERNEL_PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
-/* As a pool, or the least that jemalloc has an extent for, where its pages are larger */
+/* As a pool, or the least that jemalloc has an extent for, where its pages are
+   larger */
 #define BLOCK (POOL >= 4 * PAGE ? POOL : 4 * PAGE)
 #define BLOCKS(pools) ((pools) * POOL / BLOCK)
 
@@ -135,8 +136,8 @@ static void large_blocks_waste_no_address_space(void** state) {
   }
 }
 
-/* Where a block is grown in its place, what was committed for that is not a run of
-   pools without pages, though as large as one. */
+/* Where a block is grown in its place, what was committed for that is not a
+   run of pools without pages, though as large as one. */
 static void what_a_block_is_grown_by_is_no_fresh_run(void** state) {
   size_t size = 5 * MIB + 640 * 1024;
   char* p = caml_arena_get(&arena, size);
@@ -165,7 +166,8 @@ static void what_is_put_back_is_no_fresh_run(void** state) {
   for (size_t i = 1; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
 }
 
-/* Takes a block of [size] bytes, writes its first, populates it: what is resident? */
+/* Takes a block of [size] bytes, writes its first, populates it: what is
+   resident? */
 static size_t populated(size_t size, bool committed) {
   size_t before = caml_arena_committed(&arena), resident;
   char* block = caml_arena_get(&arena, size);
@@ -192,7 +194,8 @@ static void a_new_block_gets_its_pages(void** state) {
   }
 }
 
-/* Of 5 KiB there are four in a slab.  A large block, of as many pages, may stay empty. */
+/* Of 5 KiB there are four in a slab.  A large block, of as many pages, may
+   stay empty. */
 static void a_slab_gets_its_pages(void** state) {
   char *small, *large;
   (void)state;
@@ -208,7 +211,8 @@ static void a_slab_gets_its_pages(void** state) {
 }
 
 static void pools_serve_large_blocks(void** state) {
-  size_t n = BLOCKS(4096), size = 2 * MIB, n_large = n * BLOCK * 3 / 4 / size, mapped;
+  size_t n = BLOCKS(4096), size = 2 * MIB, mapped;
+  size_t n_large = n * BLOCK * 3 / 4 / size;
   char** pools = get_pools(n);
   char* large[64];
   (void)state;
@@ -246,7 +250,8 @@ static void purge_takes_muzzy_pages(void** state) {
   put_pools(pools, n);
   assert_true(caml_arena_purge_lazily(&arena));
   assert_int_equal(arena_stat("pdirty"), 0);
-  assert_in_range(arena_stat("pmuzzy") * PAGE, n * BLOCK - MIB, n * BLOCK + MIB);
+  assert_in_range(arena_stat("pmuzzy") * PAGE, n * BLOCK - MIB,
+                  n * BLOCK + MIB);
   assert_true(arena.extents.purge_lazy.bytes >= n * BLOCK - MIB);
   assert_true(caml_arena_purge(&arena));
   assert_int_equal(arena_stat("pmuzzy"), 0);
@@ -258,7 +263,8 @@ static void decay_is_as_set(void** state) {
   assert_true(caml_arena_set_dirty_decay(&arena, -1));
   put_pools(get_pools(n), n);
   assert_true(caml_arena_decay(&arena));
-  assert_in_range(arena_stat("pdirty") * PAGE, n * BLOCK - MIB, n * BLOCK + MIB);
+  assert_in_range(arena_stat("pdirty") * PAGE, n * BLOCK - MIB,
+                  n * BLOCK + MIB);
   assert_true(caml_arena_set_dirty_decay(&arena, 0));
   assert_int_equal(arena_stat("pdirty"), 0);
   assert_false(caml_arena_set_dirty_decay(&arena, -2));
@@ -305,10 +311,12 @@ static void purges_asked_for_are_no_decay(void** state) {
   assert_true(caml_arena_set_muzzy_decay(&arena, -1));
   for (int i = 0; i < 3; i++) {
     put_pools(get_pools(BLOCKS(1024)), BLOCKS(1024));
-    assert_true(i == 1 ? caml_arena_purge_lazily(&arena) : caml_arena_purge(&arena));
+    assert_true(i == 1 ? caml_arena_purge_lazily(&arena)
+                : caml_arena_purge(&arena));
   }
   assert_true(arena.asked > 0);
-  assert_int_equal(arena.asked, atomic_load(&arena.extents.purge_lazy.nanoseconds)
+  assert_int_equal(arena.asked,
+                   atomic_load(&arena.extents.purge_lazy.nanoseconds)
                    + atomic_load(&arena.extents.decommit.nanoseconds));
 }
 

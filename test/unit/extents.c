@@ -151,7 +151,8 @@ static void a_kernel_without_names_does_no_harm(void** state) {
 }
 
 static bool kernel_has_names(void) {
-  char* p = mmap(NULL, KERNEL_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  char* p = mmap(NULL, KERNEL_PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                 0);
   bool named = prctl(0x53564d41, 0, p, KERNEL_PAGE, "probe") == 0;
   munmap(p, KERNEL_PAGE);
   return named;
@@ -455,7 +456,8 @@ static void a_block_goes_with_its_mapping(void** state) {
   assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
   p[0] = p[size - 1] = 1;
   assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + KERNEL_PAGE);
-  assert_int_equal(caml_extents_mapped(&extents), CAML_MAPPED_BLOCK + KERNEL_PAGE);
+  assert_int_equal(caml_extents_mapped(&extents),
+                   CAML_MAPPED_BLOCK + KERNEL_PAGE);
   assert_false(caml_extents_unmap_block(&extents, p + KERNEL_PAGE));
   assert_true(caml_extents_unmap_block(&extents, p));
   assert_false(smaps_is_mapped(p));

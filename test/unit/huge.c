@@ -214,9 +214,11 @@ static void what_was_too_much_follows(void** state) {
   p = get(n * FRAME);
   caml_huge_commit(&huge, p, n * FRAME);
   for (size_t i = 0; i < n; i++) caml_huge_decommit(&huge, p + i * FRAME, PAGE);
-  for (size_t i = 0; i < n; i += 2) caml_huge_commit(&huge, p + i * FRAME, PAGE);
+  for (size_t i = 0; i < n; i += 2)
+    caml_huge_commit(&huge, p + i * FRAME, PAGE);
   assert_true(is_plain(p + (n - 2) * FRAME));
-  for (size_t i = 1; i < n; i += 2) caml_huge_commit(&huge, p + i * FRAME, PAGE);
+  for (size_t i = 1; i < n; i += 2)
+    caml_huge_commit(&huge, p + i * FRAME, PAGE);
   for (size_t i = 0; i < n; i++) assert_true(is_huge(p + i * FRAME));
   assert_int_equal(huge.borders, 0);
   caml_huge_end(&huge);

@@ -114,12 +114,14 @@ static void numbers(void** state) {
     { "5k", 5120 }, { "3M", 3 << 20 }, { "1G", 1 << 30 }
   };
   static const char* bad[] = {
-    "", "-", "k", "-k", "0x", "0xk", "--1", "+1", " 1", "1 ", "1kk", "1K", "1.5",
+    "", "-", "k", "-k", "0x", "0xk", "--1", "+1", " 1", "1 ", "1kk", "1K",
+    "1.5",
     "1e3", "10x", "0xg", "ten", "never1", "neve", "2G", "4294967296",
     "9223372036854775807", "9223372036854775808", "99999999999999999999999",
     "9007199254740992k", "-9223372036854775808", "\xff"
   };
-  const struct caml_heap_knob* knob = &caml_heap_knobs[CAML_KNOB_dirty_decay_ms];
+  const struct caml_heap_knob* knob =
+    &caml_heap_knobs[CAML_KNOB_dirty_decay_ms];
   intnat value;
   (void)state;
   for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {

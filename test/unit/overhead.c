@@ -58,8 +58,9 @@ static void block(uint64_t ns) {
   wall += ns;
 }
 
-/* The end of a cycle in which [fresh] bytes were allocated; [in_use], of which [blocks] are
-   in blocks, [marked] in those that were marked.  Does it end with a compaction? */
+/* The end of a cycle in which [fresh] bytes were allocated; [in_use], of which
+   [blocks] are in blocks, [marked] in those that were marked.  Does it end
+   with a compaction? */
 static bool cycle(size_t in_use, size_t blocks, size_t marked, size_t fresh) {
   struct caml_overhead_cycle c = {
     .max_overhead = 200, .space_overhead = 120, .between = MIB, .others = false
@@ -72,7 +73,8 @@ static bool cycle(size_t in_use, size_t blocks, size_t marked, size_t fresh) {
   return o.compacting;
 }
 
-/* A heap of 100 MiB of which but 10 are marked, [n] times, a cycle each 300 ms */
+/* A heap of 100 MiB of which but 10 are marked, [n] times, a cycle each 300
+   ms */
 static bool sparse(int n) {
   bool compacts = false;
   for (int i = 0; i < n && !compacts; i++) {

@@ -41,8 +41,8 @@ static bool look(size_t bytes, size_t ns) {
   return caml_pace_look(&pace, now, &counts, DECAY);
 }
 
-/* For [ms], of which purging what is taken again takes one part in [part], or nothing if
-   that is 0: how often the times change. */
+/* For [ms], of which purging what is taken again takes one part in [part], or
+   nothing if that is 0: how often the times change. */
 static unsigned run(unsigned ms, unsigned part) {
   unsigned changes = 0;
   for (unsigned i = 0; i < ms / 100; i++) {

@@ -324,7 +324,8 @@ static size_t take_free(void) {
   return n;
 }
 
-/* One for each 64 that it took, up to eight; fewer where jemalloc's mapping ends */
+/* One for each 64 that it took, up to eight; fewer where jemalloc's mapping
+   ends */
 static void more_runs_the_larger_it_is(void** state) {
   size_t runs = 0, at_once = 0;
   (void)state;
@@ -352,8 +353,8 @@ static void runs_ahead_are_purged(void** state) {
   assert_in_range(before - smaps_rss(), CAML_RUN_SIZE, 2 * CAML_RUN_SIZE);
 }
 
-/* What has lost pages has no huge ones until it has them all again, and then but
-   for what would be too many borders. */
+/* What has lost pages has no huge ones until it has them all again, and then
+   but for what would be too many borders. */
 static void runs_ahead_are_huge_again(void** state) {
   static char* p[CAML_FRAME_SIZE / POOL * 64];
   size_t frame = CAML_FRAME_SIZE / UNIT, n = 64 * frame, plain;

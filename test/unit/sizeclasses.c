@@ -38,8 +38,8 @@ static void what_no_slot_takes_is_known(void** state) {
     assert_int_equal(wastage_sizeclass[class], SLOTS % wsize_sizeclass[class]);
 }
 
-/* Of a pool's words, with the smallest blocks of each class in it: a tenth as in
-   OCaml's generator of the table, an eighth with 8 and 9 slots. */
+/* Of a pool's words, with the smallest blocks of each class in it: a tenth as
+   in OCaml's generator of the table, an eighth with 8 and 9 slots. */
 static void little_of_a_pool_is_lost(void** state) {
   (void)state;
   for (unsigned class = 1; class < NUM_SIZECLASSES; class++) {

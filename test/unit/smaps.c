@@ -123,7 +123,8 @@ size_t smaps_mappings(const void* address, size_t size) {
 size_t smaps_resident(const void* address, size_t size) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   uintptr_t start = (uintptr_t)address & -page;
-  size_t n = ((uintptr_t)address + size - start + page - 1) / page, resident = 0;
+  size_t n = ((uintptr_t)address + size - start + page - 1) / page;
+  size_t resident = 0;
   unsigned char* there = malloc(n);
   if (there == NULL || mincore((void*)start, n * page, there) != 0) abort();
   for (size_t i = 0; i < n; i++) resident += there[i] & 1;
@@ -133,7 +134,8 @@ size_t smaps_resident(const void* address, size_t size) {
 
 bool smaps_can_populate(void) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  void* p = mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  void* p = mmap(NULL, page, PROT_READ | PROT_WRITE,
+                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   bool can = p != MAP_FAILED && madvise(p, page, MADV_POPULATE_WRITE) == 0;
   if (p != MAP_FAILED) munmap(p, page);
   return can;

@@ -27,8 +27,8 @@ size_t smaps_size(void);
 /* Is the page at [address] mapped? */
 bool smaps_is_mapped(const void* address);
 
-/* How many of the [size] bytes from [address] are in pages that are there: a whole page
-   for each that they touch. */
+/* How many of the [size] bytes from [address] are in pages that are there: a
+   whole page for each that they touch. */
 size_t smaps_resident(const void* address, size_t size);
 
 /* Has the kernel MADV_POPULATE_WRITE, as since Linux 5.14? */
