@@ -233,7 +233,7 @@ void caml_idle_compacted(struct caml_idle* idle) {
 /* A child's heap is not new to it: to collect it would unshare its pages.  C
    code that forks in a blocking section waits until nobody works for its
    domain. */
-void caml_idle_hold(struct caml_idle* idle) {
+void caml_idle_prefork(struct caml_idle* idle) {
   lock(idle);
   while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL) {
     atomic_store(&idle->quiet, false);
@@ -243,11 +243,11 @@ void caml_idle_hold(struct caml_idle* idle) {
     idle->at_fork = caml_idle_allocated();
 }
 
-void caml_idle_release(struct caml_idle* idle) {
+void caml_idle_postfork_parent(struct caml_idle* idle) {
   unlock(idle);
 }
 
-void caml_idle_forked(struct caml_idle* idle) {
+void caml_idle_postfork_child(struct caml_idle* idle) {
   bool stopped = atomic_load(&idle->stopping);
   caml_idle_forget(idle);
   idle->history.done = idle->at_fork;

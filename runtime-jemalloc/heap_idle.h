@@ -88,9 +88,9 @@ void caml_idle_stop(struct caml_idle* idle);
 void caml_idle_look_again(struct caml_idle* idle);
 
 /* Around a fork, and in the child, which gets a thread when it needs one. */
-void caml_idle_hold(struct caml_idle* idle);
-void caml_idle_release(struct caml_idle* idle);
-void caml_idle_forked(struct caml_idle* idle);
+void caml_idle_prefork(struct caml_idle* idle);
+void caml_idle_postfork_parent(struct caml_idle* idle);
+void caml_idle_postfork_child(struct caml_idle* idle);
 
 /* Is the program still where it was when the thread set [quiet]? */
 static inline bool caml_idle_undisturbed(struct caml_idle* idle) {

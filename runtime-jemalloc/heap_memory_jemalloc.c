@@ -68,7 +68,7 @@ bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
 }
 
 static void prefork(void) {
-  caml_idle_hold(&caml_heap.idle);
+  caml_idle_prefork(&caml_heap.idle);
   pthread_mutex_lock(&caml_heap.limit_lock);
   caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
@@ -76,19 +76,19 @@ static void prefork(void) {
 }
 
 static void postfork_parent(void) {
-  caml_arena_postfork(&caml_heap.arena);
+  caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
   pthread_mutex_unlock(&caml_heap.limit_lock);
-  caml_idle_release(&caml_heap.idle);
+  caml_idle_postfork_parent(&caml_heap.idle);
 }
 
 static void postfork_child(void) {
-  caml_arena_forked(&caml_heap.arena);
-  caml_background_forked(&caml_heap.background);
+  caml_arena_postfork_child(&caml_heap.arena);
+  caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
-  caml_idle_forked(&caml_heap.idle);
+  caml_idle_postfork_child(&caml_heap.idle);
 }
 
 void caml_heap_memory_init(void) {

@@ -379,17 +379,17 @@ void caml_arena_prefork(struct caml_arena* arena) {
   caml_pools_lock(&arena->pools);
 }
 
-void caml_arena_postfork(struct caml_arena* arena) {
+void caml_arena_postfork_parent(struct caml_arena* arena) {
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
   pthread_mutex_unlock(&arena->trim);
 }
 
-void caml_arena_forked(struct caml_arena* arena) {
-  caml_pools_forked(&arena->pools);
+void caml_arena_postfork_child(struct caml_arena* arena) {
+  caml_pools_postfork_child(&arena->pools);
   pthread_mutex_init(&arena->statistics, NULL);
   pthread_mutex_init(&arena->trim, NULL);
-  caml_extents_forked(&arena->extents);
+  caml_extents_postfork_child(&arena->extents);
 }
 
 void caml_arena_hold_decay(struct caml_arena* arena) {

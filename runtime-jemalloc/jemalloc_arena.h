@@ -107,8 +107,8 @@ void caml_arena_statistics_unlock(struct caml_arena* arena);
 
 /* Before and after a fork; in the child the third instead of the second. */
 void caml_arena_prefork(struct caml_arena* arena);
-void caml_arena_postfork(struct caml_arena* arena);
-void caml_arena_forked(struct caml_arena* arena);
+void caml_arena_postfork_parent(struct caml_arena* arena);
+void caml_arena_postfork_child(struct caml_arena* arena);
 
 /* Between the two no page's time comes, but for those that jemalloc purges when
    blocks are put back.  They nest. */

@@ -155,7 +155,7 @@ void caml_background_release(struct caml_background* b) {
   unlock(b);
 }
 
-void caml_background_forked(struct caml_background* b) {
+void caml_background_postfork_child(struct caml_background* b) {
   bool had_thread = b->running;
   caml_thread_init_lock(&b->lock, &b->changed);
   b->running = b->stopping = false;

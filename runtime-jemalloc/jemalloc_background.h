@@ -76,6 +76,6 @@ void caml_background_release(struct caml_background* background);
 
 /* In a child that was forked between the two, instead of the second.  The child
    gets a thread of its own if the parent had one. */
-void caml_background_forked(struct caml_background* background);
+void caml_background_postfork_child(struct caml_background* background);
 
 #endif /* CAML_JEMALLOC_BACKGROUND_H */

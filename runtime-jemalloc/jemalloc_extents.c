@@ -605,12 +605,12 @@ void caml_extents_started(struct caml_extents* extents) {
   je_mallctl("arenas.page", &extents->page, &size, NULL, 0);
 }
 
-void caml_extents_forked(struct caml_extents* extents) {
+void caml_extents_postfork_child(struct caml_extents* extents) {
   atomic_store(&extents->large, 0); /* by threads that are not here */
   atomic_store(&extents->trimmer, 0);
-  caml_limits_forked(&extents->limits);
+  caml_limits_postfork_child(&extents->limits);
   pthread_mutex_init(&extents->lock, NULL);
-  caml_huge_forked(&extents->huge);
+  caml_huge_postfork_child(&extents->huge);
 }
 
 void caml_extents_close(struct caml_extents* extents, bool closing) {

@@ -158,7 +158,7 @@ void* caml_extents_map_block(struct caml_extents* extents, size_t size);
 bool caml_extents_unmap_block(struct caml_extents* extents, void* block);
 
 /* In a forked child, before it uses the arena. */
-void caml_extents_forked(struct caml_extents* extents);
+void caml_extents_postfork_child(struct caml_extents* extents);
 
 /* With [closing], dalloc unmaps: set just before the arena is destroyed, so
    that jemalloc's own data of the arena goes too. */

@@ -279,7 +279,7 @@ void caml_huge_init(struct caml_huge* huge, enum caml_thp thp) {
   pthread_mutex_init(&huge->lock, NULL);
 }
 
-void caml_huge_forked(struct caml_huge* huge) {
+void caml_huge_postfork_child(struct caml_huge* huge) {
   pthread_mutex_init(&huge->lock, NULL);
 }
 

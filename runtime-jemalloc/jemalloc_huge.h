@@ -90,7 +90,7 @@ bool caml_huge_unmap(struct caml_huge* huge, void* p, size_t size);
 void caml_huge_refuse(void* p, size_t size);
 
 /* In a forked child, before it uses [huge]. */
-void caml_huge_forked(struct caml_huge* huge);
+void caml_huge_postfork_child(struct caml_huge* huge);
 
 /* The heap has ended: unmaps what [huge] holds itself. */
 void caml_huge_end(struct caml_huge* huge);

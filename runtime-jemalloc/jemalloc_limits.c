@@ -60,6 +60,6 @@ void caml_limits_mapped(struct caml_limits* limits, void* p) {
     caml_limits_found_locked(limits);
 }
 
-void caml_limits_forked(struct caml_limits* limits) {
+void caml_limits_postfork_child(struct caml_limits* limits) {
   atomic_store(&limits->locked, false);
 }

@@ -46,6 +46,6 @@ void caml_limits_found_locked(struct caml_limits* limits);
 void caml_limits_mapped(struct caml_limits* limits, void* p);
 
 /* In a forked child, which inherits limits and no locks. */
-void caml_limits_forked(struct caml_limits* limits);
+void caml_limits_postfork_child(struct caml_limits* limits);
 
 #endif /* CAML_JEMALLOC_LIMITS_H */

@@ -590,7 +590,7 @@ void caml_pools_unlock(struct caml_pools* pools) {
     pthread_mutex_unlock(&pools->shards[i].lock);
 }
 
-void caml_pools_forked(struct caml_pools* pools) {
+void caml_pools_postfork_child(struct caml_pools* pools) {
   atomic_store(&pools->held, 0); /* by a thread that is not here */
   init_locks(pools);
 }

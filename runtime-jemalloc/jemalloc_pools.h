@@ -113,7 +113,7 @@ bool caml_pools_decays(struct caml_pools* pools);
    instead of the second in the child. */
 void caml_pools_lock(struct caml_pools* pools);
 void caml_pools_unlock(struct caml_pools* pools);
-void caml_pools_forked(struct caml_pools* pools);
+void caml_pools_postfork_child(struct caml_pools* pools);
 
 /* The arena has been destroyed, the runs with it. */
 void caml_pools_end(struct caml_pools* pools);

@@ -281,7 +281,7 @@ static void a_forked_child_goes_on(void** state) {
   assert_true(pid >= 0);
   if (pid == 0) {
     alarm(10);
-    caml_huge_forked(&huge);
+    caml_huge_postfork_child(&huge);
     caml_huge_decommit(&huge, p, PAGE);
     _exit(is_plain(p) ? 0 : 1);
   }

@@ -471,10 +471,10 @@ static void threads_and_forks(void** state) {
     assert_true(pid >= 0);
     if (pid == 0) {
       alarm(60);
-      caml_arena_forked(&arena);
+      caml_arena_postfork_child(&arena);
       _exit(use(NULL) == NULL ? 0 : 1);
     }
-    caml_arena_postfork(&arena);
+    caml_arena_postfork_parent(&arena);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     assert_int_equal(status, 0);
   }
