@@ -22,18 +22,9 @@
 #include <string.h>
 #include "caml/heap_memory.h"
 #include "heap_knobs.h"
+#include "heap_tweaks.h"
 
-/* What the knobs need of the heap and of the runtime */
-
-bool caml_heap_memory_started(void) {
-  return false;
-}
-
-bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
-  (void)index;
-  (void)value;
-  return true;
-}
+/* What the knobs need of the runtime */
 
 void caml_invalid_argument(char const* text) {
   (void)text;

@@ -24,19 +24,16 @@
 #include <string.h>
 #include "caml/heap_memory.h"
 #include "heap_knobs.h"
+#include "heap_tweaks.h"
 
 /* What the knobs need of the heap and of the runtime */
 
-static bool started, refuses;
+static bool refuses;
 static int applied;
 static jmp_buf invalid_argument;
 static const char* message;
 
-bool caml_heap_memory_started(void) {
-  return started;
-}
-
-bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
+static bool apply(enum caml_heap_knob_index index, intnat value) {
   (void)index;
   (void)value;
   applied++;
@@ -50,7 +47,8 @@ void caml_invalid_argument(char const* text) {
 
 static int reset(void** state) {
   (void)state;
-  started = refuses = false;
+  caml_heap_knobs_take_effect(NULL);
+  refuses = false;
   applied = 0;
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++)
     atomic_store(&caml_heap_knobs[i].value,
@@ -186,7 +184,7 @@ static void parameters_that_are_wrong(void** state) {
 static void parameters_of_a_second_startup(void** state) {
   bool ours;
   (void)state;
-  started = true;
+  caml_heap_knobs_take_effect(apply);
   free(printed_by("dirty_decay_ms=7", &ours));
   assert_true(ours);
   assert_int_equal(caml_heap_knob_get(CAML_KNOB_dirty_decay_ms), 1000);
@@ -202,7 +200,7 @@ static void tweaks(void** state) {
     assert_ptr_equal(tweak, &caml_heap_knobs[n].value);
   }
   assert_int_equal(n, CAML_N_HEAP_KNOBS);
-  started = true;
+  caml_heap_knobs_take_effect(apply);
   assert_null(caml_heap_memory_tweak(0, &tweak));
 
   caml_heap_memory_set_tweak(&other, 2);

@@ -30,10 +30,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include "heap_map.h"
 #include "jemalloc.h"
 #include "jemalloc_huge.h"
 #include "jemalloc_limits.h"
+#include "jemalloc_mapping.h"
 
 /* Every mapping starts at a multiple of this, if there is room. */
 #define CAML_EXTENT_ALIGNMENT CAML_FRAME_SIZE

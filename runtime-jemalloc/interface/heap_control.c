@@ -19,13 +19,15 @@
 #include <stdio.h>
 #include <string.h>
 #include "heap_control.h"
+#include "heap_collect.h"
+#include "heap_idle.h"
 #include "heap_jemalloc.h"
 
 static bool statistics(struct caml_heap_statistics* result) {
   struct caml_heap_counted heap = {
     .arena = &caml_heap.arena,
     .in_use = &caml_heap.in_use,
-    .automatic = &caml_heap.automatic,
+    .automatic = &caml_collector.automatic,
     .heap_limit = (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit),
     .refused_threads = caml_heap_refused_threads()
   };
@@ -36,7 +38,7 @@ static bool statistics(struct caml_heap_statistics* result) {
 void caml_heap_print_statistics(void) {
   struct caml_heap_statistics s;
   intnat form = caml_heap_knob_get(CAML_KNOB_heap_stats);
-  if (form == CAML_HEAP_STATS_OFF || !caml_heap_memory_started()) return;
+  if (form == CAML_HEAP_STATS_OFF || !caml_heap_knobs_have_effect()) return;
   if (statistics(&s))
     caml_heap_statistics_print(stderr, &s, form);
   else

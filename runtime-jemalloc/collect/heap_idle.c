@@ -18,11 +18,16 @@
 #include "caml/heap_memory.h"
 #include "caml/platform.h"
 #include "caml/version.h"
+#include "heap_collect.h"
+#include "heap_cycles.h"
+#include "heap_idle.h"
 #include "heap_jemalloc.h"
 
 #if OCAML_VERSION < 50300
 #define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
 #endif
+
+struct caml_idle caml_heap_idle;
 
 /* A heap below this is not worth a thread. */
 #define LEAST_HEAP ((size_t)4 << 20)
@@ -156,14 +161,14 @@ static void disturb(struct caml_idle* idle, bool begins) {
 }
 
 static void note_delay(uint64_t delay) {
-  _Atomic size_t* longest = &caml_heap.automatic.longest_delay;
+  _Atomic size_t* longest = &caml_collector.automatic.longest_delay;
   size_t so_far = atomic_load(longest);
   while (delay > so_far
          && !atomic_compare_exchange_weak(longest, &so_far, delay)) {}
 }
 
 void caml_heap_lock_domain(void* domain_lock) {
-  struct caml_idle* idle = &caml_heap.idle;
+  struct caml_idle* idle = &caml_heap_idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, false);
   if (caml_plat_try_lock(domain_lock)) return;
@@ -178,7 +183,7 @@ void caml_heap_lock_domain(void* domain_lock) {
 }
 
 void caml_heap_unlock_domain(void* domain_lock) {
-  struct caml_idle* idle = &caml_heap.idle;
+  struct caml_idle* idle = &caml_heap_idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, true);
   caml_plat_unlock(domain_lock);
@@ -255,4 +260,17 @@ void caml_idle_postfork_child(struct caml_idle* idle) {
   caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
   atomic_store(&idle->stopping, stopped);
+}
+
+size_t caml_heap_refused_threads(void) {
+  return atomic_load(&caml_heap.background.retry.failures)
+    + atomic_load(&caml_heap_idle.retry.failures);
+}
+
+void caml_heap_tell_refused_threads(void) {
+  static _Atomic bool told;
+  if (caml_heap_refused_threads() == 0 || atomic_exchange(&told, true)) return;
+  caml_gc_message(-1, "The system refuses a thread for the major heap: unused "
+                  "memory goes back while the program runs, not when it is "
+                  "idle\n");
 }

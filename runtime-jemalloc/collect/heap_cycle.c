@@ -21,6 +21,9 @@
 #include "caml/gc_stats.h"
 #include "caml/heap_memory.h"
 #include "caml/major_gc.h"
+#include "heap_collect.h"
+#include "heap_cycles.h"
+#include "heap_idle.h"
 #include "heap_jemalloc.h"
 
 /* space_overhead; in no header */
@@ -36,6 +39,8 @@ static uint64_t busy(void) {
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+struct caml_collector caml_collector;
+
 static const struct caml_overhead_clock overhead_clock = {
   caml_heap_now, busy
 };
@@ -46,8 +51,8 @@ static const struct caml_overhead_clock overhead_clock = {
 /* Blocks marked in the cycle; SIZE_MAX: not known, since a domain began or
    ended. */
 static size_t take_marks(struct caml_marks marks) {
-  struct caml_marks before = caml_heap.marks;
-  caml_heap.marks = marks;
+  struct caml_marks before = caml_collector.marks;
+  caml_collector.marks = marks;
   return marks.domains == before.domains && marks.blocks >= before.blocks
     ? marks.blocks - before.blocks : SIZE_MAX;
 }
@@ -75,8 +80,8 @@ static struct caml_overhead_measures measure(size_t in_use) {
 }
 
 static void do_not_measure(void) {
-  caml_heap.marks.domains = NO_DOMAINS;
-  caml_overhead_skip(&caml_heap.overhead);
+  caml_collector.marks.domains = NO_DOMAINS;
+  caml_overhead_skip(&caml_collector.overhead);
 }
 
 /* Half a minor heap is allocated from one slice to the next. */
@@ -99,17 +104,17 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
 
 static void note_who_takes_part(void) {
   if (!caml_domain_all_take_part())
-    caml_heap.broken_cycles = CAML_BROKEN_CYCLES;
-  else if (caml_heap.broken_cycles > 0)
-    caml_heap.broken_cycles--;
+    caml_collector.broken_cycles = CAML_BROKEN_CYCLES;
+  else if (caml_collector.broken_cycles > 0)
+    caml_collector.broken_cycles--;
 }
 
 void caml_heap_cycle_ended(int asked, bool adopted) {
   bool others;
   note_who_takes_part();
-  others = asked != 0 || atomic_load(&caml_heap.idle.collecting)
+  others = asked != 0 || atomic_load(&caml_heap_idle.collecting)
     || !adopted || !caml_heap_is_whole();
-  consider(&caml_heap.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead),
+  consider(&caml_collector.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead),
            others);
   caml_compact_decide(asked);
 }
@@ -118,12 +123,13 @@ double caml_heap_hurry(intnat howmuch) {
   caml_background_poll(&caml_heap.background);
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
-  return howmuch == AUTO_TRIGGERED_MAJOR_SLICE ? caml_heap.overhead.hurry : 0.0;
+  return howmuch == AUTO_TRIGGERED_MAJOR_SLICE
+    ? caml_collector.overhead.hurry : 0.0;
 }
 
 /* A compaction of ours */
 static void count(size_t before, size_t returned, uint64_t time) {
-  struct caml_heap_automatic* a = &caml_heap.automatic;
+  struct caml_heap_automatic* a = &caml_collector.automatic;
   atomic_fetch_add(&a->overhead_compactions, 1);
   atomic_fetch_add(&a->overhead_freed, returned);
   atomic_fetch_add(&a->overhead_time, time);
@@ -133,21 +139,11 @@ static void count(size_t before, size_t returned, uint64_t time) {
 }
 
 void caml_heap_note_compaction(void) {
-  struct caml_overhead* o = &caml_heap.overhead;
+  struct caml_overhead* o = &caml_collector.overhead;
   uint64_t began = o->decided;
   size_t before = o->before, after = caml_heap_in_use();
   size_t returned = before > after ? before - after : 0;
   if (!o->compacting) return;
   caml_overhead_compacted(o, &overhead_clock, returned);
   count(before, returned, caml_heap_now() - began);
-}
-
-intnat caml_heap_max_overhead(void) {
-  return caml_heap_knob_get(CAML_KNOB_max_overhead);
-}
-
-void caml_heap_set_max_overhead(intnat percent) {
-  char message[CAML_HEAP_KNOB_MESSAGE];
-  if (percent > CAML_OVERHEAD_NEVER) percent = CAML_OVERHEAD_NEVER;
-  caml_heap_knob_set(CAML_KNOB_max_overhead, percent, message);
 }

@@ -74,6 +74,9 @@ struct caml_idle {
   uint64_t compacted_at;            /* ns */
 };
 
+/* Of the one heap */
+extern struct caml_idle caml_heap_idle;
+
 /* No collection yet: before the thread is made */
 void caml_idle_forget(struct caml_idle* idle);
 
@@ -115,5 +118,10 @@ void caml_idle_compacted(struct caml_idle* idle);
    ns.  On the thread, with [lock]; releases it meanwhile. */
 enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
                                          uint64_t since);
+
+/* How often a thread of the runtime's could not be made; the other says so on
+   stderr, once, under OCAMLRUNPARAM=v=.  From any thread. */
+size_t caml_heap_refused_threads(void);
+void caml_heap_tell_refused_threads(void);
 
 #endif /* CAML_HEAP_IDLE_H */

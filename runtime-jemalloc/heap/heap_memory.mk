@@ -9,11 +9,13 @@ heap_sizeclasses = caml/sizeclasses.h
 else
 
 heap_memory_C_SOURCES = \
-  heap_memory_jemalloc heap_allocate heap_compact heap_control heap_cycle heap_finalise \
-  heap_idle heap_idle_collect heap_knobs heap_limit heap_map heap_overhead \
-  heap_statistics heap_tweaks \
-  jemalloc_advice jemalloc_arena jemalloc_background jemalloc_extents jemalloc_huge \
-  jemalloc_limits jemalloc_pace jemalloc_pools jemalloc_thread
+  jemalloc_advice jemalloc_arena jemalloc_background jemalloc_extents \
+  jemalloc_huge jemalloc_limits jemalloc_pace jemalloc_pools jemalloc_thread \
+  heap_allocate heap_knobs heap_limit heap_memory_jemalloc \
+  heap_compact heap_cycle heap_finalise heap_idle heap_idle_collect \
+  heap_overhead \
+  heap_control heap_map heap_statistics heap_tweaks \
+  heap_lifecycle
 heap_sizeclasses = jemalloc_sizeclasses.h
 
 runtime_BUILT_HEADERS += runtime/jemalloc.h

@@ -21,9 +21,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* As OCaml 4 has it: from here on there are no such compactions. */
-#define CAML_OVERHEAD_NEVER 1000000
-
 /* Nanoseconds.  Both go forward only. */
 struct caml_overhead_clock {
   uint64_t (*now)(void);

@@ -21,6 +21,7 @@
 #include <stddef.h>
 #include "heap_knobs.h"
 #include "heap_statistics.h"
+#include "heap_tweaks.h"
 
 /* Changes whenever the table or a structure in it does. */
 #define CAML_HEAP_CONTROL_VERSION 4
@@ -62,5 +63,8 @@ struct caml_heap_control {
 };
 
 extern const struct caml_heap_control caml_heap_control;
+
+/* Xheap_stats: prints the statistics if there is a heap. */
+void caml_heap_print_statistics(void);
 
 #endif /* CAML_HEAP_CONTROL_H */

@@ -29,6 +29,9 @@
 #include "caml/domain_state.h"
 #include "caml/heap_memory.h"
 #include "caml/mlvalues.h"
+#include "heap_collect.h"
+#include "heap_cycles.h"
+#include "heap_idle.h"
 #include "heap_jemalloc.h"
 
 struct caml_dead_block {
@@ -79,12 +82,12 @@ static struct caml_dead_block* take_first(void) {
 }
 
 static bool compacting(void) {
-  return caml_heap.sweep != CAML_SWEEP_NOTHING;
+  return caml_collector.sweep != CAML_SWEEP_NOTHING;
 }
 
 /* Does the runtime's own thread work in the place of the domain? */
 static bool in_place_of_domain(void) {
-  return atomic_load(&caml_heap.idle.in_place_of) == Caml_state;
+  return atomic_load(&caml_heap_idle.in_place_of) == Caml_state;
 }
 
 /* False if there is no memory. */

@@ -27,6 +27,7 @@
 #ifdef NATIVE_CODE
 #include "caml/stack.h"
 #endif
+#include "heap_cycles.h"
 #include "heap_jemalloc.h"
 #include "heap_sizeclasses.h"
 

@@ -26,6 +26,9 @@
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
 #include "caml/shared_heap.h"
+#include "heap_collect.h"
+#include "heap_cycles.h"
+#include "heap_idle.h"
 #include "heap_jemalloc.h"
 
 /* Arguments of caml_finish_major_cycle.  1 is a compaction of pools that have
@@ -38,9 +41,9 @@
    finds what it leaves, as OCaml's does.  Before 5.5 what waits at the end of
    a cycle is alive in the next, whose roots are marked then. */
 static bool finalisers_wait(void) {
-  bool before = caml_heap.finalisers_waited && OCAML_VERSION < 50500;
-  caml_heap.finalisers_waited = caml_domain_finalisers_wait();
-  return before || caml_heap.finalisers_waited;
+  bool before = caml_collector.finalisers_waited && OCAML_VERSION < 50500;
+  caml_collector.finalisers_waited = caml_domain_finalisers_wait();
+  return before || caml_collector.finalisers_waited;
 }
 
 static enum caml_heap_sweep what_to_sweep(int asked) {
@@ -56,23 +59,23 @@ static enum caml_heap_sweep what_to_sweep(int asked) {
 
 void caml_compact_decide(int asked) {
   enum caml_heap_sweep sweep = what_to_sweep(asked);
-  if (sweep == CAML_SWEEP_NOTHING && caml_heap.overhead.compacting)
+  if (sweep == CAML_SWEEP_NOTHING && caml_collector.overhead.compacting)
     sweep = CAML_SWEEP_AVAILABLE;
   if (!caml_heap_is_whole()) sweep = CAML_SWEEP_NOTHING;
   if (asked == UNLESS_FINALISERS_WAIT && sweep == CAML_SWEEP_ALL) {
-    atomic_store(&caml_heap.third_cycle, false);
+    atomic_store(&caml_collector.third_cycle, false);
     caml_major_cycles_completed++;
   }
-  caml_heap.sweep = sweep;
+  caml_collector.sweep = sweep;
 }
 
 enum caml_heap_sweep caml_heap_compaction_sweeps(void) {
-  return caml_heap.sweep;
+  return caml_collector.sweep;
 }
 
 bool caml_heap_prepare_compaction(int asked) {
   (void)asked;
-  return caml_heap.sweep != CAML_SWEEP_NOTHING;
+  return caml_collector.sweep != CAML_SWEEP_NOTHING;
 }
 
 /* OCaml doubles a mark stack that is smaller than one part in 32 of the
@@ -102,11 +105,11 @@ static void do_without_cycle(void) {
    that purges slows down the one that works, since each purge interrupts it. */
 void caml_heap_compaction_cycle(int i) {
   static const int asked[] = { WITHOUT, UNLESS_FINALISERS_WAIT, SWEEPING };
-  if (i == 2 && !atomic_load(&caml_heap.third_cycle)) {
+  if (i == 2 && !atomic_load(&caml_collector.third_cycle)) {
     do_without_cycle();
     return;
   }
-  if (i == 1) atomic_store(&caml_heap.third_cycle, true);
+  if (i == 1) atomic_store(&caml_collector.third_cycle, true);
   caml_arena_hold_decay(&caml_heap.arena);
   caml_finish_major_cycle(asked[i]);
   caml_arena_release_decay(&caml_heap.arena);
@@ -114,3 +117,19 @@ void caml_heap_compaction_cycle(int i) {
 }
 
 #endif
+
+/* What any compaction ends with */
+
+void caml_heap_compacted(void) {
+  bool left_to_decay = caml_collector.overhead.compacting
+    || atomic_load(&caml_heap_idle.compacting); /* which gives back itself */
+  caml_heap_note_compaction();
+  caml_collector.sweep = CAML_SWEEP_NOTHING;
+  if (left_to_decay) return;
+  caml_idle_compacted(&caml_heap_idle);
+  caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
+}
+
+bool caml_heap_compactable(void) {
+  return true;
+}

@@ -14,13 +14,11 @@
 
 #define CAML_INTERNALS
 
-#include <stdlib.h>
 #include "caml/domain.h"
 #include "caml/heap_memory.h"
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "heap_jemalloc.h"
-#include "heap_map.h"
 #include "heap_sizeclasses.h"
 
 _Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
@@ -29,101 +27,6 @@ struct caml_heap caml_heap;
 
 static intnat knob(enum caml_heap_knob_index index) {
   return caml_heap_knob_get(index);
-}
-
-bool caml_heap_memory_started(void) {
-  return atomic_load(&caml_heap.ready);
-}
-
-/* As [caml_heap_give_back], which purges too.  Of two that set a knob at once,
-   both apply what was set last. */
-static bool apply_decay(enum caml_heap_knob_index index) {
-  bool done;
-  caml_background_hold(&caml_heap.background);
-  done = index == CAML_KNOB_dirty_decay_ms
-    ? caml_arena_set_dirty_decay(&caml_heap.arena, knob(index))
-    : caml_arena_set_muzzy_decay(&caml_heap.arena, knob(index));
-  caml_background_release(&caml_heap.background);
-  return done;
-}
-
-bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value) {
-  if (!caml_heap_memory_started()) return true;
-  switch (index) {
-    case CAML_KNOB_dirty_decay_ms:
-    case CAML_KNOB_muzzy_decay_ms:
-      return apply_decay(index);
-    case CAML_KNOB_background_purge:
-      if (value)
-        caml_background_on(&caml_heap.background);
-      else
-        caml_background_off(&caml_heap.background);
-      return true;
-    case CAML_KNOB_idle_compact_ms:
-      caml_idle_look_again(&caml_heap.idle);
-      return true;
-    default: /* read where it is used */
-      return true;
-  }
-}
-
-static void prefork(void) {
-  caml_idle_prefork(&caml_heap.idle);
-  pthread_mutex_lock(&caml_heap.limit_lock);
-  caml_heap_finalise_prefork();
-  caml_background_hold(&caml_heap.background);
-  caml_arena_prefork(&caml_heap.arena);
-}
-
-static void postfork_parent(void) {
-  caml_arena_postfork_parent(&caml_heap.arena);
-  caml_background_release(&caml_heap.background);
-  caml_heap_finalise_postfork_parent();
-  pthread_mutex_unlock(&caml_heap.limit_lock);
-  caml_idle_postfork_parent(&caml_heap.idle);
-}
-
-static void postfork_child(void) {
-  caml_arena_postfork_child(&caml_heap.arena);
-  caml_background_postfork_child(&caml_heap.background);
-  caml_heap_finalise_postfork_child();
-  pthread_mutex_init(&caml_heap.limit_lock, NULL);
-  caml_idle_postfork_child(&caml_heap.idle);
-}
-
-void caml_heap_memory_init(void) {
-  const char* failed = caml_arena_create(&caml_heap.arena, knob(CAML_KNOB_thp));
-  if (failed)
-    caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
-                     failed);
-  pthread_mutex_init(&caml_heap.limit_lock, NULL);
-  caml_thread_init();
-  caml_idle_init(&caml_heap.idle);
-  caml_background_init(&caml_heap.background, &caml_heap.arena);
-  /* After jemalloc's own: its locks are taken after ours and free before a
-     child makes its thread. */
-  if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0
-      || atexit(caml_heap_print_statistics) != 0)
-    caml_fatal_error("no memory for the major heap's fork and exit handlers");
-  caml_heap_map_init();
-  atomic_store(&caml_heap.ready, true);
-  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
-    if (!caml_heap_knob_apply(i, knob(i)))
-      caml_fatal_error("cannot set %s of the major heap",
-                       caml_heap_knobs[i].name);
-  }
-}
-
-void caml_heap_memory_stop(void) {
-  caml_idle_stop(&caml_heap.idle);
-  caml_heap_finalise_postponed();
-}
-
-void caml_heap_memory_shutdown(void) {
-  caml_heap_print_statistics();
-  atomic_store(&caml_heap.ready, false);
-  caml_background_off(&caml_heap.background);
-  caml_arena_destroy(&caml_heap.arena);
 }
 
 /* The domain's, if the thread has one */
@@ -222,33 +125,6 @@ bool caml_heap_give_back(enum caml_compact_purge how) {
   }
   caml_background_release(&caml_heap.background);
   return done;
-}
-
-size_t caml_heap_refused_threads(void) {
-  return atomic_load(&caml_heap.background.retry.failures)
-    + atomic_load(&caml_heap.idle.retry.failures);
-}
-
-void caml_heap_tell_refused_threads(void) {
-  static _Atomic bool told;
-  if (caml_heap_refused_threads() == 0 || atomic_exchange(&told, true)) return;
-  caml_gc_message(-1, "The system refuses a thread for the major heap: unused "
-                  "memory goes back while the program runs, not when it is "
-                  "idle\n");
-}
-
-void caml_heap_compacted(void) {
-  bool left_to_decay = caml_heap.overhead.compacting
-    || atomic_load(&caml_heap.idle.compacting); /* which gives back itself */
-  caml_heap_note_compaction();
-  caml_heap.sweep = CAML_SWEEP_NOTHING;
-  if (left_to_decay) return;
-  caml_idle_compacted(&caml_heap.idle);
-  caml_heap_give_back(knob(CAML_KNOB_compact_purge));
-}
-
-bool caml_heap_compactable(void) {
-  return true;
 }
 
 const char* caml_heap_memory_jemalloc(void) {

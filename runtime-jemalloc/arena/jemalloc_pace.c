@@ -11,8 +11,7 @@
 /**************************************************************************/
 
 #include "jemalloc_pace.h"
-
-#define NS_PER_MS 1000000ull
+#include "jemalloc_thread.h"
 
 /* ns: more often it costs more than it tells */
 #define INTERVAL (50 * NS_PER_MS)

@@ -27,6 +27,9 @@
 #include "caml/minor_gc.h"
 #include "caml/shared_heap.h"
 #include "caml/version.h"
+#include "heap_collect.h"
+#include "heap_cycles.h"
+#include "heap_idle.h"
 #include "heap_jemalloc.h"
 
 /* How long a slice is to take, ns: a fifth of what the program may have to
@@ -281,7 +284,7 @@ static void note_stop(struct caml_idle_history* h, double ns, uintnat words) {
 }
 
 static void compact(struct round* r) {
-  struct caml_idle* idle = &caml_heap.idle;
+  struct caml_idle* idle = &caml_heap_idle;
   uint64_t began = caml_heap_now();
   atomic_store(&idle->compacting, true);
   caml_heap_finish_cycle(true);
@@ -322,7 +325,7 @@ static enum caml_idle_outcome collect(struct caml_idle* idle, uint64_t since,
     if (!mark(idle, &r)) return CAML_IDLE_GIVEN_UP;
     if (too_early(idle, &r, since, began)) return CAML_IDLE_LATER;
     if (!for_one_domain(idle, compact, &r)) return CAML_IDLE_GIVEN_UP;
-    atomic_fetch_add(&caml_heap.automatic.idle_compactions, 1);
+    atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
   }
   caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
   return CAML_IDLE_DONE;
@@ -371,7 +374,7 @@ static void set_goal(struct caml_idle_history* h,
 
 static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
                  uint64_t began, size_t before) {
-  struct caml_heap_automatic* a = &caml_heap.automatic;
+  struct caml_heap_automatic* a = &caml_collector.automatic;
   struct caml_idle_history* h = &idle->history;
   size_t after = held();
   h->ended = caml_heap_now();

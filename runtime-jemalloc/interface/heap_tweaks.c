@@ -21,6 +21,8 @@
 #include "caml/heap_memory.h"
 #include "caml/version.h"
 #include "heap_knobs.h"
+#include "heap_overhead.h"
+#include "heap_tweaks.h"
 
 /* OCAMLRUNPARAM */
 
@@ -73,7 +75,7 @@ bool caml_heap_memory_parse(const char* text) {
   size_t length = strcspn(text, "=,");
   struct caml_heap_knob* knob = caml_heap_knob_find(text, length);
   if (knob == NULL) return parse_other(text, length);
-  if (caml_heap_memory_started()) return true; /* a second caml_startup */
+  if (caml_heap_knobs_have_effect()) return true; /* a second caml_startup */
   text += length;
   if (*text == '=') {
     text++;
@@ -85,6 +87,16 @@ bool caml_heap_memory_parse(const char* text) {
 }
 
 /* While the program runs */
+
+static _Atomic caml_heap_knob_apply effect;
+
+void caml_heap_knobs_take_effect(caml_heap_knob_apply apply) {
+  atomic_store(&effect, apply);
+}
+
+bool caml_heap_knobs_have_effect(void) {
+  return atomic_load(&effect) != NULL;
+}
 
 /* NULL, or why the knob does not take the value: may point to [accepted] */
 static const char* refusal(enum caml_heap_knob_index index, intnat value,
@@ -103,7 +115,8 @@ static const char* refusal(enum caml_heap_knob_index index, intnat value,
 static bool store_and_apply(enum caml_heap_knob_index index, intnat value) {
   uintnat before =
     atomic_exchange(&caml_heap_knobs[index].value, (uintnat)value);
-  bool applied = caml_heap_knob_apply(index, value);
+  caml_heap_knob_apply apply = atomic_load(&effect);
+  bool applied = apply == NULL || apply(index, value);
   if (!applied) atomic_store(&caml_heap_knobs[index].value, before);
   return applied;
 }
@@ -123,7 +136,7 @@ bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
 /* Gc.Tweak */
 
 const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
-  if (index >= CAML_N_HEAP_KNOBS || caml_heap_memory_started()) return NULL;
+  if (index >= CAML_N_HEAP_KNOBS || caml_heap_knobs_have_effect()) return NULL;
   *value = &caml_heap_knobs[index].value;
   return caml_heap_knobs[index].name;
 }
@@ -140,4 +153,16 @@ void caml_heap_memory_set_tweak(atomic_uintnat* tweak, uintnat value) {
     }
   }
   atomic_store(tweak, value);
+}
+
+/* Gc.set */
+
+intnat caml_heap_max_overhead(void) {
+  return caml_heap_knob_get(CAML_KNOB_max_overhead);
+}
+
+void caml_heap_set_max_overhead(intnat percent) {
+  char message[CAML_HEAP_KNOB_MESSAGE];
+  if (percent > CAML_OVERHEAD_NEVER) percent = CAML_OVERHEAD_NEVER;
+  caml_heap_knob_set(CAML_KNOB_max_overhead, percent, message);
 }

@@ -22,13 +22,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include "heap_automatic.h"
+#include "heap_in_use.h"
+#include "heap_knobs.h"
 #include "jemalloc_arena.h"
-
-/* In use by the runtime, bytes */
-struct caml_heap_in_use {
-  _Atomic size_t pools;
-  _Atomic size_t large;
-};
 
 /* STAT(NAME, UNIT, HELP).  After these come calls, bytes, failures and
    nanoseconds of each of [CAML_EXTENT_HOOKS]. */
@@ -58,18 +55,6 @@ struct caml_heap_in_use {
   STAT(refused_threads, "", "attempts to make a thread that failed")          \
   CAML_HEAP_AUTOMATIC(STAT)
 
-/* What nobody asked for */
-#define CAML_HEAP_AUTOMATIC(STAT)                                             \
-  STAT(idle_collections, "", "collections of an idle program")                \
-  STAT(idle_given_up, "", "others, which it came back in")                    \
-  STAT(idle_compactions, "", "collections that ended with a compaction")      \
-  STAT(idle_returned, "B", "given back by collections")                       \
-  STAT(idle_time, "ns", "of their thread, the others' too")                   \
-  STAT(longest_delay, "ns", "that the program, coming back, waited for one")  \
-  STAT(overhead_compactions, "", "since too much of the heap was unused")     \
-  STAT(overhead_freed, "B", "freed by them, for the decay")                    \
-  STAT(overhead_time, "ns", "that they took")
-
 #define CAML_HEAP_FIELD(name, unit, help) size_t name;
 #define CAML_HEAP_HOOK_FIELDS(name, help)                                     \
   size_t name##_calls, name##_bytes, name##_failures, name##_nanoseconds;
@@ -79,13 +64,6 @@ struct caml_heap_statistics {
 };
 #undef CAML_HEAP_FIELD
 #undef CAML_HEAP_HOOK_FIELDS
-
-/* What nobody asked for, counted by who did it */
-#define CAML_HEAP_COUNTER(name, unit, help) _Atomic size_t name;
-struct caml_heap_automatic {
-  CAML_HEAP_AUTOMATIC(CAML_HEAP_COUNTER)
-};
-#undef CAML_HEAP_COUNTER
 
 /* Where the heap's statistics are from */
 struct caml_heap_counted {
@@ -102,9 +80,6 @@ struct caml_heap_counted {
    microseconds.  False if jemalloc has no memory for them.  From any thread. */
 bool caml_heap_statistics_read(const struct caml_heap_counted* heap,
                                struct caml_heap_statistics* statistics);
-
-enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
-                       CAML_HEAP_STATS_JSON };
 
 /* Prints them: a table, or one line of JSON, an object of numbers. */
 void caml_heap_statistics_print(FILE* out,

@@ -11,7 +11,7 @@
 /**************************************************************************/
 
 /* The knobs of the heap: what OCAMLRUNPARAM=Xname=value and [Gc.Tweak] set.
-   Independent of the OCaml runtime, but for [caml_heap_knob_set].
+   Independent of the OCaml runtime.  heap_tweaks.h sets them.
 
    [CAML_HEAP_KNOBS] is the one table of them: parsing, Xhelp, the manual page
    and the tests are made from it.  A value is a signed number; WORDS are other
@@ -25,10 +25,14 @@
 #include "caml/config.h"
 #include "caml/camlatomic.h"
 #include "caml/misc.h"
-#include "heap_statistics.h"
+#include "jemalloc_huge.h"
 
 /* 2^31 - 1 ms are 24 days. */
 #define CAML_DECAY_MS_MAX INT32_MAX
+
+/* Xmax_overhead: from here on there is no compaction that nobody asked for, as
+   OCaml 4 has it. */
+#define CAML_OVERHEAD_NEVER 1000000
 
 /* OCaml's max_int */
 #define CAML_HEAP_LIMIT_MAX (INTPTR_MAX >> 1)
@@ -38,6 +42,9 @@ enum caml_compact_purge {
   CAML_COMPACT_PURGE_LAZY,
   CAML_COMPACT_PURGE_FORCED
 };
+
+enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
+                       CAML_HEAP_STATS_JSON };
 
 /* KNOB(NAME, UNIT, DEFAULT, LEAST, GREATEST, WORDS, WHEN it may change, HELP)
    Why these defaults: doc/design.md. */
@@ -72,7 +79,7 @@ enum caml_compact_purge {
   KNOB(idle_pause_ms, "ms", 50, 0, CAML_DECAY_MS_MAX, "", CAML_KNOB_ANY_TIME, \
        "how long that compaction may stop a program that comes back; one "    \
        "that takes longer waits for ten times its time")                      \
-  KNOB(max_overhead, "%", 200, 0, 1000000, "never=1000000",                   \
+  KNOB(max_overhead, "%", 200, 0, CAML_OVERHEAD_NEVER, "never=1000000",       \
        CAML_KNOB_ANY_TIME,                                                    \
        "how much memory the heap may have beyond its blocks, of what these "  \
        "take, before a major cycle ends with a compaction; 0: each does; "    \
@@ -105,15 +112,6 @@ extern struct caml_heap_knob caml_heap_knobs[CAML_N_HEAP_KNOBS];
 /* The value in force.  From any thread. */
 intnat caml_heap_knob_get(enum caml_heap_knob_index index);
 
-#define CAML_HEAP_KNOB_MESSAGE 160
-
-/* Sets a knob once the program runs.  Returns false and writes what is wrong
-   into [message], of [CAML_HEAP_KNOB_MESSAGE] bytes, if it does not take the
-   value; then nothing has changed.  From any thread; of two at a time on one
-   knob, one is the last. */
-bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
-                        char* message);
-
 /* The knob of that name ([length] bytes), or NULL. */
 struct caml_heap_knob* caml_heap_knob_find(const char* name, size_t length);
 
@@ -127,13 +125,5 @@ bool caml_heap_knob_read(const struct caml_heap_knob* knob, const char* text,
 /* What [caml_heap_knob_read] accepts, in words, as snprintf does. */
 int caml_heap_knob_accepted(const struct caml_heap_knob* knob,
                             char* buffer, size_t size);
-
-/* Puts a knob that changed to use.  False if that failed.  Defined where the
-   heap is: heap_memory_jemalloc.c. */
-bool caml_heap_knob_apply(enum caml_heap_knob_index index, intnat value);
-
-/* Is there a heap?  From then on OCAMLRUNPARAM has been read.  Defined there
-   too. */
-bool caml_heap_memory_started(void);
 
 #endif /* CAML_HEAP_KNOBS_H */

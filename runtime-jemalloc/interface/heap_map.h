@@ -20,14 +20,10 @@
 #define CAML_HEAP_MAP_H
 
 #include <stdint.h>
+#include "jemalloc_mapping.h"
 
 #define CAML_HEAP_MAP_MAGIC "OCamlHeapMap\1\2\3" /* 16 bytes with the last 0 */
 #define CAML_HEAP_MAP_VERSION 1
-
-/* A mapping of the major heap: bytes.  [size] is written last, 0 until then. */
-struct caml_heap_mapping {
-  uint64_t start, size;
-};
 
 /* Numbers only, as wide everywhere; addresses are of this process. */
 struct caml_heap_map {

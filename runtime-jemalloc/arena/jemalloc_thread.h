@@ -23,6 +23,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#define NS_PER_MS 1000000ull
+
 /* Nanoseconds of the monotonic clock.  From any thread. */
 static inline uint64_t caml_heap_now(void) {
   struct timespec t;

@@ -1,0 +1,58 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+
+/* The one heap of the process, on its jemalloc arena. */
+
+#ifndef CAML_HEAP_JEMALLOC_H
+#define CAML_HEAP_JEMALLOC_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include "caml/heap_memory.h"
+#include "caml/mlvalues.h"
+#include "heap_in_use.h"
+#include "heap_knobs.h"
+#include "jemalloc_arena.h"
+#include "jemalloc_background.h"
+
+struct caml_heap {
+  struct caml_arena arena;
+  struct caml_background background;
+  struct caml_heap_in_use in_use;
+  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others but
+                                 idle's */
+};
+
+extern struct caml_heap caml_heap;
+
+/* Bytes in pools and large blocks.  From any thread. */
+static inline size_t caml_heap_in_use(void) {
+  return atomic_load(&caml_heap.in_use.pools)
+    + atomic_load(&caml_heap.in_use.large);
+}
+
+/* [caml_heap_try_alloc] but for the pages. */
+value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
+                                tag_t tag, reserved_t reserved
+                                CAML_HEAP_PINNED_PARAMETER);
+
+/* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.
+   By a domain's thread. */
+void caml_heap_note_limit(void);
+
+/* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
+   is under way.  False if jemalloc refused.  From any thread. */
+bool caml_heap_give_back(enum caml_compact_purge how);
+
+#endif /* CAML_HEAP_JEMALLOC_H */

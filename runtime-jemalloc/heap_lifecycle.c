@@ -1,0 +1,120 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The heap's start, forks and end, and a knob that takes effect: what concerns
+   all layers at once. */
+
+#define CAML_INTERNALS
+
+#include <stdlib.h>
+#include "caml/heap_memory.h"
+#include "caml/misc.h"
+#include "heap_collect.h"
+#include "heap_control.h"
+#include "heap_idle.h"
+#include "heap_jemalloc.h"
+#include "heap_map.h"
+#include "heap_tweaks.h"
+
+static intnat knob(enum caml_heap_knob_index index) {
+  return caml_heap_knob_get(index);
+}
+
+/* As [caml_heap_give_back], which purges too.  Of two that set a knob at once,
+   both apply what was set last. */
+static bool apply_decay(enum caml_heap_knob_index index) {
+  bool done;
+  caml_background_hold(&caml_heap.background);
+  done = index == CAML_KNOB_dirty_decay_ms
+    ? caml_arena_set_dirty_decay(&caml_heap.arena, knob(index))
+    : caml_arena_set_muzzy_decay(&caml_heap.arena, knob(index));
+  caml_background_release(&caml_heap.background);
+  return done;
+}
+
+static bool apply(enum caml_heap_knob_index index, intnat value) {
+  switch (index) {
+    case CAML_KNOB_dirty_decay_ms:
+    case CAML_KNOB_muzzy_decay_ms:
+      return apply_decay(index);
+    case CAML_KNOB_background_purge:
+      if (value)
+        caml_background_on(&caml_heap.background);
+      else
+        caml_background_off(&caml_heap.background);
+      return true;
+    case CAML_KNOB_idle_compact_ms:
+      caml_idle_look_again(&caml_heap_idle);
+      return true;
+    default: /* read where it is used */
+      return true;
+  }
+}
+
+static void prefork(void) {
+  caml_idle_prefork(&caml_heap_idle);
+  pthread_mutex_lock(&caml_heap.limit_lock);
+  caml_heap_finalise_prefork();
+  caml_background_hold(&caml_heap.background);
+  caml_arena_prefork(&caml_heap.arena);
+}
+
+static void postfork_parent(void) {
+  caml_arena_postfork_parent(&caml_heap.arena);
+  caml_background_release(&caml_heap.background);
+  caml_heap_finalise_postfork_parent();
+  pthread_mutex_unlock(&caml_heap.limit_lock);
+  caml_idle_postfork_parent(&caml_heap_idle);
+}
+
+static void postfork_child(void) {
+  caml_arena_postfork_child(&caml_heap.arena);
+  caml_background_postfork_child(&caml_heap.background);
+  caml_heap_finalise_postfork_child();
+  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_idle_postfork_child(&caml_heap_idle);
+}
+
+void caml_heap_memory_init(void) {
+  const char* failed = caml_arena_create(&caml_heap.arena, knob(CAML_KNOB_thp));
+  if (failed)
+    caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
+                     failed);
+  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_thread_init();
+  caml_idle_init(&caml_heap_idle);
+  caml_background_init(&caml_heap.background, &caml_heap.arena);
+  /* After jemalloc's own: its locks are taken after ours and free before a
+     child makes its thread. */
+  if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0
+      || atexit(caml_heap_print_statistics) != 0)
+    caml_fatal_error("no memory for the major heap's fork and exit handlers");
+  caml_heap_map_init();
+  caml_heap_knobs_take_effect(apply);
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    if (!apply(i, knob(i)))
+      caml_fatal_error("cannot set %s of the major heap",
+                       caml_heap_knobs[i].name);
+  }
+}
+
+void caml_heap_memory_stop(void) {
+  caml_idle_stop(&caml_heap_idle);
+  caml_heap_finalise_postponed();
+}
+
+void caml_heap_memory_shutdown(void) {
+  caml_heap_print_statistics();
+  caml_heap_knobs_take_effect(NULL);
+  caml_background_off(&caml_heap.background);
+  caml_arena_destroy(&caml_heap.arena);
+}
