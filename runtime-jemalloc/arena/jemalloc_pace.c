@@ -11,7 +11,8 @@
 /**************************************************************************/
 
 #include "jemalloc_pace.h"
-#include "jemalloc_thread.h"
+
+#define NS_PER_MS 1000000ull /* as in jemalloc_thread.h, which has a clock */
 
 /* ns: more often it costs more than it tells */
 #define INTERVAL (50 * NS_PER_MS)

@@ -33,7 +33,7 @@ let () =
   ignore (Thread.create (fun () -> ()) ());
   customs := List.init 100 (fun i -> custom (i + 1) (if i mod 10 = 0 then 10_000 else 8));
   slow_customs := List.init 10 (fun _ -> slow ());
-  let some = some_of_many () in
+  let some = some_of_many () and large = ref (Some (bigarray ())) in
   Gc.full_major ();
   let compacted = compactions () in
   assert (List.length !customs = 100 && finalised () = 0);
@@ -41,8 +41,9 @@ let () =
      more, in the minor heap *)
   customs := [];
   slow_customs := [];
+  ignore (Sys.opaque_identity !large);
+  large := None;
   ignore (Sys.opaque_identity (custom 1_000 8));
-  ignore (Sys.opaque_identity (bigarray ()));
   let before = Rss.mib () in
   let held = hold some 2 in
   (* of the C library's memory, on whatever thread *)
