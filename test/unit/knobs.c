@@ -231,6 +231,7 @@ static void tweaks_that_are_wrong(void** state) {
           "it takes 0 to 2, decay, lazy, forced");
   refused(CAML_KNOB_thp, 0, "Gc.Tweak.set: thp=0: only OCAMLRUNPARAM sets it");
   assert_int_equal(applied, 0);
+  caml_heap_knobs_take_effect(apply);
   refuses = true;
   refused(CAML_KNOB_dirty_decay_ms, 5,
           "Gc.Tweak.set: dirty_decay_ms=5: jemalloc refused");
