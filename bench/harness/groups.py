@@ -256,12 +256,14 @@ def micro(context):
     """Pool and large block, get and put, from C: nanoseconds"""
     exe = os.path.join(context.work, "micro")
     os.makedirs(context.work, exist_ok=True)
-    sources = [os.path.join(context.source, "runtime-jemalloc", f"jemalloc_{n}.c")
-               for n in ("arena", "extents", "huge", "pace", "pools")]
+    arena = os.path.join(context.source, "runtime-jemalloc", "arena")
+    sources = [os.path.join(arena, f"jemalloc_{n}.c")
+               for n in ("advice", "arena", "extents", "huge", "limits", "pace",
+                         "pools")]
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,
          os.path.join(context.programs, "micro.c")] + sources
-        + ["-I", os.path.join(context.source, "runtime-jemalloc"),
+        + ["-I", arena,
            "-I", os.path.join(context.build, "tree", "runtime"),
            os.path.join(context.build, "tree", "runtime", "jemalloc.o"),
            "-lpthread", "-lm"], check=True)
