@@ -306,12 +306,9 @@ static bool too_early(struct caml_idle* idle, const struct round* r,
   return true;
 }
 
-/* Gc.set { max_overhead = 1_000_000 } is said by who has C code that needs
-   blocks to stay where they are. */
 static bool worth_compacting(const struct round* r) {
   size_t free = r->used > r->live ? Bsize_wsize(r->used - r->live) : 0;
-  return OCAML_VERSION >= 50200
-    && caml_heap_knob_get(CAML_KNOB_max_overhead) < CAML_OVERHEAD_NEVER
+  return caml_heap_may_compact_unasked()
     && free >= COMPACT_BYTES && free >= caml_heap_in_use() / COMPACT_PART;
 }
 

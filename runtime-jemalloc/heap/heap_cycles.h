@@ -19,6 +19,7 @@
 #include "caml/major_gc.h"
 #include "caml/memory.h"
 #include "caml/version.h"
+#include "heap_knobs.h"
 
 /* The rest of the major cycle under way, at once; and a compaction, where
    OCaml has one. */
@@ -39,6 +40,14 @@ static inline void caml_heap_reset_pacing(void) {
 #else
   caml_reset_major_pacing(true);
 #endif
+}
+
+/* May there be a compaction that the program did not ask for?
+   Gc.set { max_overhead = 1_000_000 } is said by who has C code that needs
+   blocks to stay where they are. */
+static inline bool caml_heap_may_compact_unasked(void) {
+  return OCAML_VERSION >= 50200
+    && caml_heap_knob_get(CAML_KNOB_max_overhead) < CAML_OVERHEAD_NEVER;
 }
 
 #endif /* CAML_HEAP_CYCLES_H */

@@ -66,12 +66,6 @@ value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
   return block;
 }
 
-/* Gc.set { max_overhead = 1_000_000 } forbids what was not asked for. */
-static bool may_compact(void) {
-  return OCAML_VERSION >= 50200
-    && caml_heap_knob_get(CAML_KNOB_max_overhead) < CAML_OVERHEAD_NEVER;
-}
-
 /* What is unreachable now is gone after at most three cycles. */
 static void collect(void) {
   for (int i = 0; i < 3; i++) {
@@ -89,7 +83,7 @@ static void compact(void) {
    more.  Is there room now? */
 static bool make_room(size_t size, size_t max) {
   collect();
-  if (!fits(size, max) && may_compact()) compact();
+  if (!fits(size, max) && caml_heap_may_compact_unasked()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
   return fits(size, max);
 }
