@@ -87,18 +87,19 @@ static void set_mark(struct caml_huge* huge, uintptr_t n, enum mark mark) {
   atomic_fetch_xor(frame, (uint16_t)(old ^ mark));
 }
 
-/* The lock is held.  Does the kernel do as it is told for the frames from
-   [first] to before [end]?  Then they are marked. */
-static void advise(struct caml_huge* huge, uintptr_t first, uintptr_t end,
+/* The lock is held.  Marks the frames from [first] to before [end] if the
+   kernel does as it is told; false if it does not. */
+static bool advise(struct caml_huge* huge, uintptr_t first, uintptr_t end,
                    enum mark mark) {
   enum caml_advice advice = mark == HUGE ? CAML_ADVICE_HUGE : CAML_ADVICE_PLAIN;
   if (!caml_advise((void*)(first * CAML_FRAME_SIZE),
                    (end - first) * CAML_FRAME_SIZE, advice)) {
     if (caml_advice_is_refused(advice)) atomic_store(&huge->absent, true);
-    return;
+    return false;
   }
   for (uintptr_t n = first; n < end; n++)
     if (mark_of(huge, n) != NOT_MAPPED) set_mark(huge, n, mark);
+  return true;
 }
 
 /* By how many marking the frames from [first] to before [end] would change the
@@ -119,7 +120,7 @@ static bool too_many_borders(struct caml_huge* huge, uintptr_t first,
 
 /* Marks frames PLAIN, and when borders are many, all below them as far as the
    next that is PLAIN already. */
-static void make_plain(struct caml_huge* huge, uintptr_t first,
+static bool make_plain(struct caml_huge* huge, uintptr_t first,
                        uintptr_t end) {
   if (too_many_borders(huge, first, end, PLAIN)) {
     enum mark below;
@@ -127,7 +128,7 @@ static void make_plain(struct caml_huge* huge, uintptr_t first,
            below != NOT_MAPPED && below != PLAIN)
       first--;
   }
-  advise(huge, first, end, PLAIN);
+  return advise(huge, first, end, PLAIN);
 }
 
 /* Is the system's setting "always", so that full frames become huge? */
@@ -158,26 +159,37 @@ static bool is_to_be(struct caml_huge* huge, uintptr_t n, enum mark mark) {
    itself is asked for here, and nothing else if the setting decides.  With
    [first] to before [end] go full neighbours for which there were too many
    borders. */
-static void make_huge(struct caml_huge* huge, uintptr_t first, uintptr_t end) {
+static bool make_huge(struct caml_huge* huge, uintptr_t first, uintptr_t end) {
   if (huge->thp == CAML_THP_NEVER
       || (huge->thp == CAML_THP_SYSTEM && !system_is_always(huge)))
-    return;
+    return false;
   while (is_to_be(huge, first - 1, HUGE)) first--;
   while (is_to_be(huge, end, HUGE)) end++;
-  if (!too_many_borders(huge, first, end, HUGE))
-    advise(huge, first, end, HUGE);
+  return !too_many_borders(huge, first, end, HUGE)
+    && advise(huge, first, end, HUGE);
 }
 
 /* Marks those frames, from [first] to before [end], that are to be, a run of
-   neighbours at a time. */
-static void change_marks(struct caml_huge* huge, uintptr_t first,
-                         uintptr_t end, enum mark mark) {
-  pthread_mutex_lock(&huge->lock);
+   neighbours at a time.  Was one marked? */
+static bool mark_frames(struct caml_huge* huge, uintptr_t first,
+                        uintptr_t end, enum mark mark) {
+  bool marked = false;
   for (uintptr_t n = first; n < end; n++) {
     uintptr_t run = n;
     while (n < end && is_to_be(huge, n, mark)) n++;
-    if (n > run) (mark == PLAIN ? make_plain : make_huge)(huge, run, n);
+    if (n > run)
+      marked |= (mark == PLAIN ? make_plain : make_huge)(huge, run, n);
   }
+  return marked;
+}
+
+/* Whoever counts pages while the kernel is told sees the old mark and leaves
+   the lock alone, so what was marked is looked at again. */
+static void change_marks(struct caml_huge* huge, uintptr_t first,
+                         uintptr_t end, enum mark mark) {
+  pthread_mutex_lock(&huge->lock);
+  while (mark_frames(huge, first, end, mark))
+    mark = mark == PLAIN ? HUGE : PLAIN;
   pthread_mutex_unlock(&huge->lock);
 }
 

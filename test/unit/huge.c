@@ -32,6 +32,19 @@
 
 static struct caml_huge huge;
 
+int __real_madvise(void* p, size_t size, int advice);
+int __wrap_madvise(void* p, size_t size, int advice);
+
+/* What another thread does while the kernel is told, once */
+static void (*meanwhile)(void* p);
+
+int __wrap_madvise(void* p, size_t size, int advice) {
+  void (*act)(void*) = meanwhile;
+  meanwhile = NULL;
+  if (act != NULL) act(p);
+  return __real_madvise(p, size, advice);
+}
+
 /* [size] bytes at a multiple of a frame, with a hole on either side */
 static char* get_frames(size_t size) {
   char* p = mmap(NULL, size + 4 * FRAME, PROT_READ | PROT_WRITE,
@@ -267,6 +280,34 @@ static void threads_agree(void** state) {
   caml_huge_end(&huge);
 }
 
+static void commit_page(void* p) {
+  caml_huge_commit(&huge, p, PAGE);
+}
+
+static void decommit_page(void* p) {
+  caml_huge_decommit(&huge, p, PAGE);
+}
+
+/* The frame's last page comes or goes between the count that led to a mark and
+   the mark itself. */
+static void a_count_that_changes_meanwhile_counts(void** state) {
+  char* p;
+  (void)state;
+  start(CAML_THP_ALWAYS);
+  p = get(2 * FRAME);
+  caml_huge_commit(&huge, p, 2 * FRAME);
+  meanwhile = commit_page;
+  caml_huge_decommit(&huge, p, PAGE);
+  assert_true(is_huge(p));
+  caml_huge_decommit(&huge, p, PAGE);
+  meanwhile = decommit_page;
+  caml_huge_commit(&huge, p, PAGE);
+  assert_null(meanwhile);
+  assert_true(is_plain(p));
+  assert_true(is_huge(p + FRAME));
+  caml_huge_end(&huge);
+}
+
 /* The lock of a thread that is not in the child */
 static void a_forked_child_goes_on(void** state) {
   char* p;
@@ -338,6 +379,7 @@ int main(void) {
     T(mappings_are_few),
     T(what_was_too_much_follows),
     T(threads_agree),
+    T(a_count_that_changes_meanwhile_counts),
     T(a_forked_child_goes_on),
     T(nothing_is_left),
   };
