@@ -16,7 +16,8 @@
 #define CAML_INTERNALS
 
 #include <stdlib.h>
-#include "caml/heap_memory.h"
+#include "caml/heap_source.h"
+#include "caml/heap_startup.h"
 #include "caml/misc.h"
 #include "heap_collect.h"
 #include "heap_control.h"
@@ -84,15 +85,11 @@ static void postfork_child(void) {
   caml_idle_postfork_child(&caml_heap_idle);
 }
 
-void caml_heap_memory_init(void) {
-  const char* failed = caml_arena_create(&caml_heap.arena, knob(CAML_KNOB_thp));
-  if (failed)
-    caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
-                     failed);
+void caml_heap_init(void) {
+  caml_heap_source_init();
   pthread_mutex_init(&caml_heap.limit_lock, NULL);
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
-  caml_background_init(&caml_heap.background, &caml_heap.arena);
   /* After jemalloc's own: its locks are taken after ours and free before a
      child makes its thread. */
   if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0
@@ -107,14 +104,13 @@ void caml_heap_memory_init(void) {
   }
 }
 
-void caml_heap_memory_stop(void) {
+void caml_heap_stop(void) {
   caml_idle_stop(&caml_heap_idle);
   caml_heap_finalise_postponed();
 }
 
-void caml_heap_memory_shutdown(void) {
+void caml_heap_destroy(void) {
   caml_heap_print_statistics();
   caml_heap_knobs_take_effect(NULL);
-  caml_background_off(&caml_heap.background);
-  caml_arena_destroy(&caml_heap.arena);
+  caml_heap_source_destroy();
 }

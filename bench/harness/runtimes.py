@@ -39,9 +39,18 @@ class Runtime:
         return self.name == "OCaml 4"
 
 
-def find(build, ocamlopt, pool_release, ocaml4):
-    """All runtimes, stock first.  [pool_release] is the directory of that variant,
-    [ocaml4] its ocamlopt; both may be None."""
+# Other implementations of caml/heap_source.h, in bench/sources: what their
+# programs link with
+SOURCES = {
+    "pool_release": [],
+    "pool_release_cycle": [],
+    "mimalloc": ["-cclib", "-lmimalloc"],
+}
+
+
+def find(build, ocamlopt, sources, ocaml4):
+    """All runtimes, stock first.  [sources]: the directories of the variants on
+    other sources, by name.  [ocaml4]: its ocamlopt, or None."""
     ours = ["-I", os.path.join(build, "variant"), "-runtime-variant", "_jemalloc"]
     runtimes = [
         Runtime("stock", ocamlopt),
@@ -50,10 +59,10 @@ def find(build, ocamlopt, pool_release, ocaml4):
         Runtime("ours, not automatic", ocamlopt, ours,
                 "Xidle_compact_ms=never,Xmax_overhead=never", "ours"),
     ]
-    if pool_release:
+    for name, directory in sources.items():
         runtimes.append(Runtime(
-            "pool_release", ocamlopt,
-            ["-I", pool_release, "-runtime-variant", "_jemalloc"]))
+            name, ocamlopt,
+            ["-I", directory, "-runtime-variant", "_jemalloc"] + SOURCES[name]))
     if ocaml4:
         runtimes.append(Runtime("OCaml 4", ocaml4))
     return runtimes
@@ -65,8 +74,9 @@ def with_knobs(runtime, knobs, name=None):
                    runtime.key)
 
 
-def build_pool_release(source, build, ocamlopt, directory):
-    """Builds that variant from the patched tree of [build] into [directory]; once."""
+def build_source(name, source, build, ocamlopt, directory):
+    """Builds the variant on bench/sources/heap_source_[name].c from the patched
+    tree of [build] into [directory]; once."""
     if os.path.exists(os.path.join(directory, "libasmrun_jemalloc.a")):
         return directory
     tree = os.path.join(directory, "tree")
@@ -75,14 +85,30 @@ def build_pool_release(source, build, ocamlopt, directory):
     # the object files are of another configuration
     subprocess.run(["make", "-s", "-C", tree, "distclean"], check=False,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    with open(os.path.join(source, "bench", "pool_release.patch")) as patch:
-        subprocess.run(["patch", "-s", "-p1", "-d", tree], stdin=patch, check=True)
+    shutil.copy(os.path.join(source, "bench", "sources", f"heap_source_{name}.c"),
+                os.path.join(tree, "runtime"))
+    libraries = " ".join(f for f in SOURCES[name] if f.startswith("-l"))
+    with open(os.path.join(tree, "runtime", "heap_source.mk"), "a") as makefile:
+        makefile.write(f"BYTECCLIBS += {libraries}\n")  # bytecode interpreters
     with open(os.path.join(directory, "log"), "w") as log:
         subprocess.run(
             [os.path.join(source, "build-aux", "build-variant"),
              ocamlopt, "none", tree, directory],
-            check=True, stdout=log, stderr=subprocess.STDOUT)
+            check=True, stdout=log, stderr=subprocess.STDOUT,
+            env={**os.environ, "HEAP_SOURCE": f"heap_source_{name}"})
     return directory
+
+
+def build_sources(source, build, ocamlopt):
+    """The directories of all that can be built here, by name"""
+    found = {}
+    for name in SOURCES:
+        if name == "mimalloc" and not os.path.exists("/usr/include/mimalloc.h"):
+            print("bench: not measured, since libmimalloc-dev is missing: mimalloc")
+        else:
+            found[name] = build_source(name, source, build, ocamlopt,
+                                       os.path.join(build, "bench", name))
+    return found
 
 
 def pad(directory, layout):

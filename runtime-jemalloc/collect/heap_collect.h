@@ -19,7 +19,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include "caml/heap_memory.h"
+#include "caml/heap_compaction.h"
+#include "caml/heap_domain.h"
 #include "caml/version.h"
 #include "heap_automatic.h"
 #include "heap_overhead.h"
@@ -29,8 +30,9 @@ struct caml_collector {
   struct caml_marks marks; /* at the end of the last cycle; see heap_cycle.c */
   unsigned broken_cycles; /* until all of the heap is known; see
                              caml_heap_is_whole */
-  enum caml_heap_sweep sweep; /* in the compaction under way */
+  enum caml_compaction compaction; /* under way; else none */
   bool finalisers_waited; /* at the end of the last cycle */
+  bool finalisers_wait;   /* or what they are to get is still marked */
   _Atomic bool third_cycle; /* The second of Gc.compact has not compacted. */
   struct caml_heap_automatic automatic;
 };
@@ -52,9 +54,11 @@ static inline bool caml_heap_is_whole(void) {
   return caml_collector.broken_cycles == 0;
 }
 
-/* Decides how the cycle ends, until caml_heap_compacted.  Called by
-   caml_heap_cycle_ended, with its argument. */
-void caml_compact_decide(int asked);
+/* Is a compaction due since too much of the heap is unused?  Then
+   [overhead.compacting] is set.  [ordinary]: the cycle was run at the pace of
+   allocation, and all of the heap is known.  By one domain, inside the
+   stop-the-world section at the end of a cycle. */
+void caml_heap_measure_cycle(bool ordinary);
 
 /* A compaction has ended, ours or another.  What ours freed is left to the
    decay, which does not stop the program. */

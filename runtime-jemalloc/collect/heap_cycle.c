@@ -19,10 +19,10 @@
 #include <time.h>
 #include "caml/domain.h"
 #include "caml/gc_stats.h"
-#include "caml/heap_memory.h"
+#include "caml/heap_compaction.h"
+#include "caml/heap_domain.h"
 #include "caml/major_gc.h"
 #include "heap_collect.h"
-#include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 
@@ -38,8 +38,6 @@ static uint64_t busy(void) {
   clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
-
-struct caml_collector caml_collector;
 
 static const struct caml_overhead_clock overhead_clock = {
   caml_heap_now, busy
@@ -102,29 +100,17 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   }
 }
 
-static void note_who_takes_part(void) {
-  if (!caml_domain_all_take_part())
-    caml_collector.broken_cycles = CAML_BROKEN_CYCLES;
-  else if (caml_collector.broken_cycles > 0)
-    caml_collector.broken_cycles--;
-}
-
-void caml_heap_cycle_ended(int asked, bool adopted) {
-  bool others;
-  note_who_takes_part();
-  others = asked != 0 || atomic_load(&caml_heap_idle.collecting)
-    || !adopted || !caml_heap_is_whole();
+void caml_heap_measure_cycle(bool ordinary) {
   consider(&caml_collector.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead),
-           others);
-  caml_compact_decide(asked);
+           !ordinary);
 }
 
-double caml_heap_hurry(intnat howmuch) {
+void caml_heap_slice_begins(intnat howmuch, double* extra) {
   caml_background_poll(&caml_heap.background);
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
-  return howmuch == AUTO_TRIGGERED_MAJOR_SLICE
-    ? caml_collector.overhead.hurry : 0.0;
+  if (howmuch == AUTO_TRIGGERED_MAJOR_SLICE)
+    *extra += caml_collector.overhead.hurry;
 }
 
 /* A compaction of ours */

@@ -27,10 +27,9 @@
 #include "caml/bigarray.h"
 #include "caml/custom.h"
 #include "caml/domain_state.h"
-#include "caml/heap_memory.h"
+#include "caml/heap_finalise.h"
 #include "caml/mlvalues.h"
 #include "heap_collect.h"
-#include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 
@@ -82,7 +81,7 @@ static struct caml_dead_block* take_first(void) {
 }
 
 static bool compacting(void) {
-  return caml_collector.sweep != CAML_SWEEP_NOTHING;
+  return caml_collector.compaction != CAML_COMPACTION_NONE;
 }
 
 /* Does the runtime's own thread work in the place of the domain? */

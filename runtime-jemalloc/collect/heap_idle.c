@@ -15,7 +15,7 @@
 #define CAML_INTERNALS
 
 #include "caml/domain.h"
-#include "caml/heap_memory.h"
+#include "caml/heap_domain.h"
 #include "caml/platform.h"
 #include "caml/version.h"
 #include "heap_collect.h"
@@ -52,11 +52,11 @@ static void unlock(struct caml_idle* idle) {
 /* Are all domains in blocking sections? */
 static bool all_blocked(void) {
   for (int i = 0;; i++) {
-    switch (caml_domain_stand_in(i)) {
+    switch (caml_domain_borrow(i)) {
       case CAML_DOMAIN_LAST: return true;
       case CAML_DOMAIN_NONE: break;
       case CAML_DOMAIN_BUSY: return false;
-      case CAML_DOMAIN_STOOD_IN: caml_domain_stand_down(); break;
+      case CAML_DOMAIN_BORROWED: caml_domain_return(); break;
     }
   }
 }
@@ -167,7 +167,7 @@ static void note_delay(uint64_t delay) {
          && !atomic_compare_exchange_weak(longest, &so_far, delay)) {}
 }
 
-void caml_heap_lock_domain(void* domain_lock) {
+void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap_idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, false);
@@ -182,7 +182,7 @@ void caml_heap_lock_domain(void* domain_lock) {
   }
 }
 
-void caml_heap_unlock_domain(void* domain_lock) {
+void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap_idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, true);

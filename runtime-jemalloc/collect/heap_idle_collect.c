@@ -22,7 +22,7 @@
 #include "caml/domain.h"
 #include "caml/gc_ctrl.h"
 #include "caml/gc_stats.h"
-#include "caml/heap_memory.h"
+#include "caml/heap_domain.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
 #include "caml/shared_heap.h"
@@ -187,12 +187,12 @@ static void mark_roots(struct round* r) {
 
 /* With the lock: a fork waits until none of the locks of the domains is ours
    for this moment, and no other is after it. */
-static enum caml_stand_in try_stand_in(struct caml_idle* idle, int i) {
-  enum caml_stand_in result;
+static enum caml_domain_loan try_stand_in(struct caml_idle* idle, int i) {
+  enum caml_domain_loan result;
   pthread_mutex_lock(&idle->lock);
-  result = caml_idle_undisturbed(idle) ? caml_domain_stand_in(i)
+  result = caml_idle_undisturbed(idle) ? caml_domain_borrow(i)
     : CAML_DOMAIN_BUSY;
-  if (result == CAML_DOMAIN_STOOD_IN)
+  if (result == CAML_DOMAIN_BORROWED)
     atomic_store(&idle->in_place_of, Caml_state);
   pthread_mutex_unlock(&idle->lock);
   return result;
@@ -202,13 +202,13 @@ static void stand_down(struct caml_idle* idle) {
   caml_handle_incoming_interrupts();
   pthread_mutex_lock(&idle->lock);
   atomic_store(&idle->in_place_of, NULL);
-  caml_domain_stand_down();
+  caml_domain_return();
   pthread_cond_broadcast(&idle->changed);
   pthread_mutex_unlock(&idle->lock);
 }
 
-static enum caml_stand_in stand_in(struct caml_idle* idle, int i) {
-  enum caml_stand_in result = try_stand_in(idle, i);
+static enum caml_domain_loan stand_in(struct caml_idle* idle, int i) {
+  enum caml_domain_loan result = try_stand_in(idle, i);
   for (int look = 1; result == CAML_DOMAIN_BUSY && look < LOOKS
          && caml_idle_undisturbed(idle); look++) {
     usleep(LOOK_US);
@@ -225,7 +225,7 @@ static bool for_domains(struct caml_idle* idle, void (*step)(struct round*),
       case CAML_DOMAIN_LAST: return true;
       case CAML_DOMAIN_NONE: break;
       case CAML_DOMAIN_BUSY: return false;
-      case CAML_DOMAIN_STOOD_IN:
+      case CAML_DOMAIN_BORROWED:
         step(r);
         stand_down(idle);
         break;
@@ -236,10 +236,10 @@ static bool for_domains(struct caml_idle* idle, void (*step)(struct round*),
 /* In the place of any one domain */
 static bool for_one_domain(struct caml_idle* idle, void (*step)(struct round*),
                            struct round* r) {
-  enum caml_stand_in s;
+  enum caml_domain_loan s;
   int i = 0;
   while ((s = stand_in(idle, i)) == CAML_DOMAIN_NONE) i++;
-  if (s != CAML_DOMAIN_STOOD_IN) return false;
+  if (s != CAML_DOMAIN_BORROWED) return false;
   step(r);
   stand_down(idle);
   return true;

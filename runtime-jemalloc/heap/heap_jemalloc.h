@@ -19,7 +19,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
-#include "caml/heap_memory.h"
+#include "caml/heap_limit.h"
+#include "caml/heap_source.h"
 #include "caml/mlvalues.h"
 #include "heap_in_use.h"
 #include "heap_knobs.h"
@@ -41,11 +42,6 @@ static inline size_t caml_heap_in_use(void) {
   return atomic_load(&caml_heap.in_use.pools)
     + atomic_load(&caml_heap.in_use.large);
 }
-
-/* [caml_heap_try_alloc] but for the pages. */
-value* caml_heap_alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
-                                tag_t tag, reserved_t reserved
-                                CAML_HEAP_PINNED_PARAMETER);
 
 /* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.
    By a domain's thread. */

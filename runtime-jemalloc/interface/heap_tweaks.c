@@ -18,7 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 #include "caml/fail.h"
-#include "caml/heap_memory.h"
+#include "caml/heap_startup.h"
 #include "caml/version.h"
 #include "heap_knobs.h"
 #include "heap_overhead.h"
@@ -71,7 +71,7 @@ static bool parse_other(const char* name, size_t length) {
 
 #endif
 
-bool caml_heap_memory_parse(const char* text) {
+bool caml_heap_parse(const char* text) {
   size_t length = strcspn(text, "=,");
   struct caml_heap_knob* knob = caml_heap_knob_find(text, length);
   if (knob == NULL) return parse_other(text, length);
@@ -135,7 +135,7 @@ bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
 
 /* Gc.Tweak */
 
-const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
+const char* caml_heap_tweak(int index, atomic_uintnat** value) {
   if (index >= CAML_N_HEAP_KNOBS || caml_heap_knobs_have_effect()) return NULL;
   *value = &caml_heap_knobs[index].value;
   return caml_heap_knobs[index].name;
@@ -143,7 +143,7 @@ const char* caml_heap_memory_tweak(int index, atomic_uintnat** value) {
 
 #define SET_TWEAK "Gc.Tweak.set: "
 
-void caml_heap_memory_set_tweak(atomic_uintnat* tweak, uintnat value) {
+void caml_heap_set_tweak(atomic_uintnat* tweak, uintnat value) {
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     if (tweak == &caml_heap_knobs[i].value) {
       char message[sizeof(SET_TWEAK) + CAML_HEAP_KNOB_MESSAGE] = SET_TWEAK;

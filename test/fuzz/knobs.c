@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "caml/heap_memory.h"
+#include "caml/heap_startup.h"
 #include "heap_knobs.h"
 #include "heap_tweaks.h"
 
@@ -50,7 +50,7 @@ int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   if (stderr == NULL || text == NULL) abort();
   memcpy(text, data, size);
   text[size] = '\0';
-  caml_heap_memory_parse(text);
+  caml_heap_parse(text);
   check_knobs();
   free(text);
   return 0;

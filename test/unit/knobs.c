@@ -22,7 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include "caml/heap_memory.h"
+#include "caml/heap_startup.h"
 #include "heap_knobs.h"
 #include "heap_tweaks.h"
 
@@ -138,7 +138,7 @@ static char* printed_by(const char* text, bool* ours) {
   char* printed;
   size_t size;
   stderr = open_memstream(&printed, &size);
-  *ours = caml_heap_memory_parse(text);
+  *ours = caml_heap_parse(text);
   fclose(stderr);
   stderr = saved;
   return printed;
@@ -195,19 +195,19 @@ static void tweaks(void** state) {
   atomic_uintnat other = 1;
   int n = 0;
   (void)state;
-  for (const char* name; (name = caml_heap_memory_tweak(n, &tweak)); n++) {
+  for (const char* name; (name = caml_heap_tweak(n, &tweak)); n++) {
     assert_string_equal(name, caml_heap_knobs[n].name);
     assert_ptr_equal(tweak, &caml_heap_knobs[n].value);
   }
   assert_int_equal(n, CAML_N_HEAP_KNOBS);
   caml_heap_knobs_take_effect(apply);
-  assert_null(caml_heap_memory_tweak(0, &tweak));
+  assert_null(caml_heap_tweak(0, &tweak));
 
-  caml_heap_memory_set_tweak(&other, 2);
+  caml_heap_set_tweak(&other, 2);
   assert_int_equal(other, 2);
   assert_int_equal(applied, 0);
   tweak = &caml_heap_knobs[CAML_KNOB_muzzy_decay_ms].value;
-  caml_heap_memory_set_tweak(tweak, 3);
+  caml_heap_set_tweak(tweak, 3);
   assert_int_equal(applied, 1);
   assert_int_equal(caml_heap_knob_get(CAML_KNOB_muzzy_decay_ms), 3);
 }
@@ -216,7 +216,7 @@ static void refused(enum caml_heap_knob_index index, intnat value,
                     const char* why) {
   intnat before = caml_heap_knob_get(index);
   if (setjmp(invalid_argument) == 0) {
-    caml_heap_memory_set_tweak(&caml_heap_knobs[index].value, (uintnat)value);
+    caml_heap_set_tweak(&caml_heap_knobs[index].value, (uintnat)value);
     fail_msg("%s takes %ld", caml_heap_knobs[index].name, (long)value);
   }
   assert_string_equal(message, why);

@@ -1,0 +1,142 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* How a major cycle ends; and Gc.compact, without its third major cycle.
+
+   OCaml does three: the rest of the one under way, one that finds all that is
+   garbage, and one that sweeps it, marks the whole heap again, and ends with
+   the compaction.  Here the second ends with it, and it sweeps; see
+   sweeping_compaction.h.  The third is counted as it ends, and its minor
+   collections follow: OCaml's own tests want both. */
+
+#define CAML_INTERNALS
+
+#include "caml/domain.h"
+#include "caml/heap_compaction.h"
+#include "caml/heap_domain.h"
+#include "caml/major_gc.h"
+#include "caml/minor_gc.h"
+#include "heap_collect.h"
+#include "heap_idle.h"
+#include "heap_jemalloc.h"
+
+struct caml_collector caml_collector;
+
+static void note_who_takes_part(void) {
+  if (!caml_domain_all_take_part())
+    caml_collector.broken_cycles = CAML_BROKEN_CYCLES;
+  else if (caml_collector.broken_cycles > 0)
+    caml_collector.broken_cycles--;
+}
+
+/* What a finaliser is about to get is alive until it is done: the third cycle
+   finds what it leaves, as OCaml's does.  Before 5.5 what waits at the end of
+   a cycle is alive in the next, whose roots are marked then. */
+static void note_finalisers(void) {
+  struct caml_collector* c = &caml_collector;
+  bool wait = caml_domain_finalisers_wait();
+  c->finalisers_wait = wait || (c->finalisers_waited && OCAML_VERSION < 50500);
+  c->finalisers_waited = wait;
+}
+
+/* A cycle in which the program is let down is not measured: it is run at once,
+   or a part of the heap is unknown. */
+static bool is_ordinary(enum caml_cycle_request request, bool adopted) {
+  return request == CAML_CYCLE_ORDINARY && adopted && caml_heap_is_whole()
+    && !atomic_load(&caml_heap_idle.collecting);
+}
+
+/* What was asked for, or what too much unused memory calls for */
+static enum caml_compaction decide(enum caml_cycle_request request) {
+  if (!caml_heap_is_whole()) return CAML_COMPACTION_NONE;
+  switch (request) {
+    case CAML_CYCLE_COMPACTS: return CAML_COMPACTION_SWEEPS_AVAILABLE;
+    case CAML_CYCLE_SWEEPS: return CAML_COMPACTION_SWEEPS_ALL;
+    case CAML_CYCLE_MAY_COMPACT:
+      if (!caml_collector.finalisers_wait) return CAML_COMPACTION_SWEEPS_ALL;
+      break;
+    case CAML_CYCLE_PREPARES:
+    case CAML_CYCLE_ORDINARY:
+      break;
+  }
+  return caml_collector.overhead.compacting
+    ? CAML_COMPACTION_SWEEPS_AVAILABLE : CAML_COMPACTION_NONE;
+}
+
+/* The third cycle of Gc.compact counts, but is not run. */
+static void skip_third_cycle(void) {
+  atomic_store(&caml_collector.third_cycle, false);
+  caml_major_cycles_completed++;
+}
+
+void caml_heap_decide_compaction(enum caml_cycle_request request,
+                                bool adopted) {
+  enum caml_compaction compaction;
+  note_who_takes_part();
+  note_finalisers();
+  caml_heap_measure_cycle(is_ordinary(request, adopted));
+  compaction = decide(request);
+  if (request == CAML_CYCLE_MAY_COMPACT
+      && compaction == CAML_COMPACTION_SWEEPS_ALL)
+    skip_third_cycle();
+  caml_collector.compaction = compaction;
+}
+
+enum caml_compaction caml_heap_compaction(enum caml_cycle_request request) {
+  (void)request;
+  return caml_collector.compaction;
+}
+
+#if OCAML_VERSION >= 50200 /* 5.1 does not compact */
+
+/* What is left of the cycle that is saved */
+static void do_without_cycle(void) {
+  caml_empty_minor_heaps_once();
+  caml_empty_minor_heaps_once();
+}
+
+/* The second cycle may end in a section that another domain has asked for,
+   without a compaction: then there is a third.  A pool that is free now will
+   have free ones beside it in the end, to be purged with them; and a thread
+   that purges slows down the one that works, since each purge interrupts it. */
+void caml_heap_compaction_cycle(int i) {
+  static const enum caml_cycle_request requests[] = {
+    CAML_CYCLE_PREPARES, CAML_CYCLE_MAY_COMPACT, CAML_CYCLE_SWEEPS
+  };
+  if (i == 2 && !atomic_load(&caml_collector.third_cycle)) {
+    do_without_cycle();
+    return;
+  }
+  if (i == 1) atomic_store(&caml_collector.third_cycle, true);
+  caml_arena_hold_decay(&caml_heap.arena);
+  caml_finish_major_cycle((int)requests[i]);
+  caml_arena_release_decay(&caml_heap.arena);
+  caml_heap_finalise_postponed();
+}
+
+#endif
+
+/* What any compaction ends with */
+
+void caml_heap_compacted(void) {
+  bool left_to_decay = caml_collector.overhead.compacting
+    || atomic_load(&caml_heap_idle.compacting); /* which gives back itself */
+  caml_heap_note_compaction();
+  caml_collector.compaction = CAML_COMPACTION_NONE;
+  if (left_to_decay) return;
+  caml_idle_compacted(&caml_heap_idle);
+  caml_heap_trim();
+}
+
+bool caml_heap_compactable(void) {
+  return true;
+}

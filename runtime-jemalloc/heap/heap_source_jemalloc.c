@@ -1,0 +1,115 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* The memory of the heap, from one jemalloc arena. */
+
+#define CAML_INTERNALS
+
+#include "caml/domain.h"
+#include "caml/heap_source.h"
+#include "caml/misc.h"
+#include "caml/mlvalues.h"
+#include "heap_jemalloc.h"
+#include "heap_sizeclasses.h"
+
+_Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
+
+struct caml_heap caml_heap;
+
+static intnat knob(enum caml_heap_knob_index index) {
+  return caml_heap_knob_get(index);
+}
+
+/* The domain's, if the thread has one */
+static unsigned shard(void) {
+  return Caml_state_opt == NULL ? 0 : (unsigned)Caml_state_opt->id;
+}
+
+void* caml_heap_pool_alloc(void) {
+  void* pool = caml_arena_get_pool(&caml_heap.arena, shard());
+  if (pool == NULL) return NULL;
+  atomic_fetch_add(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  caml_heap_note_limit();
+  return pool;
+}
+
+void caml_heap_pool_free(void* pool) {
+  /* first: statistics never count more in use than there is */
+  atomic_fetch_sub(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  caml_arena_put_pool(&caml_heap.arena, pool);
+  caml_background_freed(&caml_heap.background);
+}
+
+/* A block with a mapping of its own takes pages that are not in the arena:
+   unused ones there make room for it, if they are no more than it, so that a
+   growing array does not have those that it has left beside it. */
+static void purge_for_mapped(asize_t size) {
+  size_t dirty;
+  if (knob(CAML_KNOB_dirty_decay_ms) < 0) return;
+  dirty = caml_arena_dirty(&caml_heap.arena);
+  if (dirty > 0 && dirty <= size)
+    caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+}
+
+void* caml_heap_large_alloc(asize_t size) {
+  void* block;
+  if (size >= CAML_MAPPED_BLOCK) purge_for_mapped(size);
+  block = caml_arena_get(&caml_heap.arena, size);
+  if (block != NULL) atomic_fetch_add(&caml_heap.in_use.large, size);
+  return block;
+}
+
+void caml_heap_large_free(void* block, asize_t size) {
+  atomic_fetch_sub(&caml_heap.in_use.large, size);
+  caml_arena_put(&caml_heap.arena, block, size);
+  caml_background_freed(&caml_heap.background);
+}
+
+bool caml_heap_give_back(enum caml_compact_purge how) {
+  bool done = false;
+  caml_background_hold(&caml_heap.background);
+  switch (how) {
+    case CAML_COMPACT_PURGE_DECAY:
+      done = caml_arena_decay(&caml_heap.arena);
+      break;
+    case CAML_COMPACT_PURGE_LAZY:
+      done = caml_arena_purge_lazily(&caml_heap.arena);
+      break;
+    case CAML_COMPACT_PURGE_FORCED:
+      done = caml_arena_purge(&caml_heap.arena);
+      break;
+  }
+  caml_background_release(&caml_heap.background);
+  return done;
+}
+
+void caml_heap_trim(void) {
+  caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
+}
+
+const char* caml_heap_source_version(void) {
+  return caml_arena_jemalloc();
+}
+
+void caml_heap_source_init(void) {
+  const char* failed =
+    caml_arena_create(&caml_heap.arena, (enum caml_thp)knob(CAML_KNOB_thp));
+  if (failed)
+    caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
+                     failed);
+  caml_background_init(&caml_heap.background, &caml_heap.arena);
+}
+
+void caml_heap_source_destroy(void) {
+  caml_background_off(&caml_heap.background);
+  caml_arena_destroy(&caml_heap.arena);
+}
