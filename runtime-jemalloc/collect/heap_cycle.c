@@ -110,7 +110,7 @@ void caml_heap_slice_begins(intnat howmuch, double* extra) {
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
   if (howmuch == AUTO_TRIGGERED_MAJOR_SLICE)
-    *extra += caml_collector.overhead.hurry;
+    *extra += caml_collector.overhead.least_slice;
 }
 
 /* A compaction of ours */

@@ -16,9 +16,9 @@
    How much is unused shows only when garbage is swept, a cycle after it was
    found, and what died since is not found yet.  But if little was marked in
    the cycle that ends, the rest of the heap is garbage or new, and most of
-   that too, it is guessed.  Then up to two cycles hurry: at the end of the one
-   for which all garbage was found before, little having been allocated since,
-   it is known.  OCaml 4 stopped the program for these cycles.  After
+   that too, it is guessed.  Then up to two cycles are accelerated: at the end of
+   the one for which all garbage was found before, little having been allocated
+   since, it is known.  OCaml 4 stopped the program for these cycles.  After
    Gc.full_major there is nothing to guess, and it ends with the compaction, as
    in OCaml 4. */
 
@@ -36,19 +36,19 @@
 #define LITTLE_PART 8
 #define MOST_DOUBLINGS 10
 
-/* A cycle that hurries lets the program allocate one part in so much of the
+/* An accelerated cycle lets the program allocate one part in so much of the
    heap, in no more slices than this. */
-#define HURRY_PART 32
+#define ACCELERATED_PART 32
 #define MOST_SLICES 64
 
-/* A cycle hurries when too much has seemed to be unused for so long, ns: as
-   freed pages stay for the decay by default.  Forked workers, which build what
-   they have dropped anew at once, took 3% longer with a cycle that hurried
+/* A cycle is accelerated when too much has seemed to be unused for so long, ns:
+   as freed pages stay for the decay by default.  Forked workers, which build what
+   they have dropped anew at once, took 3% longer with one accelerated
    sooner, and were as large. */
 #define PATIENCE 1000000000
 
-/* So many cycles hurry at most: after the first all garbage is found, in the
-   second swept. */
+/* So many cycles are accelerated at most: after the first all garbage is found,
+   in the second swept. */
 #define MOST_CYCLES 2
 
 /* Of growing heaps and of steady ones the same part survives from cycle to
@@ -70,14 +70,22 @@ struct estimate {
    this one.  It falls when a program drops something.  What it overwrites in
    the middle of a cycle stays alive in it, but caml_modify, which marks it,
    counts nothing: it falls then too.  [known]: it is, for this cycle. */
-static bool survival_fell(struct caml_overhead* o, const struct estimate* m,
+static double survival(const struct caml_overhead* o, size_t marked,
+                       bool known) {
+  return known && o->begun > 0 ? (double)marked / (double)o->begun : 0.0;
+}
+
+static bool survival_fell(const struct caml_overhead* o, size_t marked,
+                          bool known) {
+  return known && o->begun >= LEAST_WASTE
+    && survival(o, marked, known) < FALL * o->survival;
+}
+
+static void note_survival(struct caml_overhead* o, size_t marked,
                           uint64_t allocated, bool known) {
-  double survival =
-    known && o->begun > 0 ? (double)m->marked / (double)o->begun : 0.0;
-  bool fell = known && o->begun >= LEAST_WASTE && survival < FALL * o->survival;
-  o->survival = survival < 1.0 ? survival : 1.0;
-  o->begun = known ? m->marked + (size_t)allocated : 0;
-  return fell;
+  double part = survival(o, marked, known);
+  o->survival = part < 1.0 ? part : 1.0;
+  o->begun = known ? marked + (size_t)allocated : 0;
 }
 
 /* What was marked in the cycle before and not counted: what caml_modify
@@ -91,11 +99,10 @@ static size_t not_counted(const struct caml_overhead* o,
 
 /* As much is not counted in this cycle as in the two before, at least; in one
    alone it may be what the program overwrites as it drops it. */
-static size_t will_not_be_counted(struct caml_overhead* o,
+static size_t will_not_be_counted(const struct caml_overhead* o,
                                   const struct estimate* m) {
-  size_t last = not_counted(o, m), before = o->not_counted;
-  o->not_counted = last;
-  return last < before ? last : before;
+  size_t last = not_counted(o, m);
+  return last < o->not_counted ? last : o->not_counted;
 }
 
 /* In a cycle of [others] what survives is not measured: a part of the heap may
@@ -110,10 +117,12 @@ static struct estimate estimate(struct caml_overhead* o, bool others,
   if (allocated < o->allocated[0]) allocated = o->allocated[0]; /* seen late */
   m.young = (size_t)(allocated - o->allocated[1]);
   m.marked = will_not_be_counted(o, &m);
+  o->not_counted = not_counted(o, &m);
   o->counted = known ? measures->counted : measures->blocks;
   m.marked += o->counted;
   if (m.marked > m.blocks) m.marked = m.blocks;
-  m.fell = survival_fell(o, &m, allocated - o->allocated[0], known);
+  m.fell = survival_fell(o, m.marked, known);
+  note_survival(o, m.marked, allocated - o->allocated[0], known);
   o->allocated[1] = o->allocated[0];
   o->allocated[0] = allocated;
   return m;
@@ -139,13 +148,13 @@ static bool is_suspect(const struct estimate* m,
    Gc.full_major. */
 static bool is_certain(const struct estimate* m,
                        const struct caml_overhead_cycle* c) {
-  return m->young <= m->in_use / HURRY_PART
+  return m->young <= m->in_use / ACCELERATED_PART
     && too_much(m->in_use, m->blocks, (double)c->max_overhead);
 }
 
 /* The part of a cycle's work that each slice does */
-static double slice_of_hurry(size_t in_use, size_t between) {
-  double slices = (double)in_use / HURRY_PART / (double)(between + 1);
+static double accelerated_slice(size_t in_use, size_t between) {
+  double slices = (double)in_use / ACCELERATED_PART / (double)(between + 1);
   if (slices > MOST_SLICES) return 1.0 / MOST_SLICES;
   return slices < 1.0 ? 1.0 : 1.0 / slices;
 }
@@ -177,15 +186,15 @@ static void wait_longer(struct caml_overhead* o,
   o->not_before = clock->now() + ((TIME_PART * cost(o, clock)) << o->doublings);
 }
 
-static void stop_hurrying(struct caml_overhead* o) {
+static void stop_accelerating(struct caml_overhead* o) {
   o->cycles = 0;
-  o->hurry = 0.0;
+  o->least_slice = 0.0;
 }
 
-static void hurry(struct caml_overhead* o, const struct estimate* m,
-                  const struct caml_overhead_cycle* c) {
+static void accelerate(struct caml_overhead* o, const struct estimate* m,
+                       const struct caml_overhead_cycle* c) {
   o->cycles++;
-  o->hurry = slice_of_hurry(m->in_use, c->between);
+  o->least_slice = accelerated_slice(m->in_use, c->between);
 }
 
 static void begin_compaction(struct caml_overhead* o, uint64_t now,
@@ -201,7 +210,7 @@ static void decide(struct caml_overhead* o,
                    const struct caml_overhead_clock* clock,
                    const struct estimate* m,
                    const struct caml_overhead_cycle* c) {
-  stop_hurrying(o);
+  stop_accelerating(o);
   if (too_much(m->in_use, m->blocks, (double)c->max_overhead))
     begin_compaction(o, clock->now(), m->in_use);
   else
@@ -209,12 +218,17 @@ static void decide(struct caml_overhead* o,
                 m->in_use > o->suspicious - o->suspicious / LITTLE_PART);
 }
 
-/* Has too much seemed to be unused for long, since the beginning of the first
-   cycle in which it did? */
-static bool is_for_long(struct caml_overhead* o, uint64_t now, bool seems) {
-  if (!seems) o->seems_since = 0;
-  else if (o->seems_since == 0) o->seems_since = o->ended != 0 ? o->ended : now;
-  return seems && now - o->seems_since >= PATIENCE;
+/* Since when has too much seemed to be unused?  From the beginning of the first
+   cycle in which it did; 0 if it does not. */
+static uint64_t seems_since(const struct caml_overhead* o, uint64_t now,
+                            bool seems) {
+  if (!seems) return 0;
+  if (o->seems_since != 0) return o->seems_since;
+  return o->ended != 0 ? o->ended : now;
+}
+
+static bool is_for_long(const struct caml_overhead* o, uint64_t now) {
+  return o->seems_since != 0 && now - o->seems_since >= PATIENCE;
 }
 
 /* A cycle of somebody else's, or one that may not end with a compaction, is
@@ -225,16 +239,17 @@ static void consider(struct caml_overhead* o,
                      const struct estimate* m) {
   uint64_t now = clock->now();
   bool certain = is_certain(m, c), seems = is_suspect(m, c);
-  bool for_long = is_for_long(o, now, !c->others && (seems || m->fell));
+  o->seems_since = seems_since(o, now, !c->others && (seems || m->fell));
   if (c->others) {
-    stop_hurrying(o);
+    stop_accelerating(o);
   } else if (o->cycles > 0) {
-    if (seems && !certain && o->cycles < MOST_CYCLES) hurry(o, m, c);
+    if (seems && !certain && o->cycles < MOST_CYCLES)
+      accelerate(o, m, c);
     else decide(o, clock, m, c);
-  } else if ((certain || for_long) && now >= o->not_before) {
+  } else if ((certain || is_for_long(o, now)) && now >= o->not_before) {
     suspect(o, clock, m->in_use);
     if (certain) decide(o, clock, m, c);
-    else hurry(o, m, c);
+    else accelerate(o, m, c);
   }
   o->ended = now;
 }
@@ -244,7 +259,7 @@ bool caml_overhead_is_small(const struct caml_overhead* o, size_t in_use) {
 }
 
 void caml_overhead_skip(struct caml_overhead* o) {
-  stop_hurrying(o);
+  stop_accelerating(o);
   o->compacting = false;
   o->counted = o->not_counted = o->begun = 0;
   o->seems_since = o->ended = 0;

@@ -61,8 +61,8 @@ struct caml_overhead {
   uint64_t ended;        /* when the last did, ns; 0: it was not looked at */
   uint64_t seems_since;  /* too much is unused, ns; 0: it does not seem so */
   /* Since it is to be known */
-  int cycles;            /* that have hurried, or do; 0: none */
-  double hurry;          /* the part of a cycle's work that a slice has to do */
+  int cycles;            /* that were accelerated, or are; 0: none */
+  double least_slice;    /* the part of a cycle's work that each slice does */
   size_t suspicious;     /* bytes in use */
   uint64_t suspected;    /* since when, ns */
   uint64_t busy;         /* by then, ns */
@@ -81,8 +81,8 @@ bool caml_overhead_is_small(const struct caml_overhead* overhead,
                             size_t in_use);
 void caml_overhead_skip(struct caml_overhead* overhead);
 
-/* Sets [compacting], if the cycle is to end with a compaction, and [hurry] for
-   the next. */
+/* Sets [compacting], if the cycle is to end with a compaction, and
+   [least_slice] for the next. */
 void caml_overhead_cycle_ended(struct caml_overhead* overhead,
                                const struct caml_overhead_clock* clock,
                                const struct caml_overhead_cycle* cycle,

@@ -84,7 +84,7 @@ static bool sparse(int n) {
   return compacts;
 }
 
-/* To the guess: the next cycle hurries. */
+/* To the guess: the next cycle is accelerated. */
 static void until_suspected(void) {
   for (int i = 0; o.cycles == 0; i++) {
     assert_true(i < 10);
@@ -111,9 +111,9 @@ static void what_is_sparse_for_long_is_compacted(void** state) {
   uint64_t began = wall;
   until_suspected();
   assert_true(wall - began >= SECOND);
-  assert_true(o.hurry > 0.0);
+  assert_true(o.least_slice > 0.0);
   assert_true(sparse(2));
-  assert_true(o.hurry == 0.0);
+  assert_true(o.least_slice == 0.0);
 }
 
 /* It may take one part in so much of the time. */
@@ -126,7 +126,7 @@ static void the_next_waits_for_what_it_took(void** state) {
   assert_int_equal(wait(), WAIT * (2 * 300 + 100) * MS);
 }
 
-/* A cycle that hurries ends when the program is back. */
+/* An accelerated cycle ends when the program is back. */
 static void blocked_time_is_not_charged(void** state) {
   (void)state;
   until_suspected();
@@ -173,7 +173,7 @@ static void what_returns_little_waits_longer(void** state) {
 }
 
 /* All that is there was marked in a cycle without allocation. */
-static void what_is_certain_needs_no_hurry(void** state) {
+static void what_is_certain_needs_no_accelerated_cycle(void** state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
     work(MS);
@@ -183,7 +183,7 @@ static void what_is_certain_needs_no_hurry(void** state) {
   assert_true(cycle(100 * MIB, 10 * MIB, 10 * MIB, 0));
 }
 
-/* Of a small heap nothing is asked, but the end of a cycle that hurries. */
+/* Of a small heap nothing is asked, but the end of an accelerated cycle. */
 static void small_heaps(void** state) {
   (void)state;
   assert_true(caml_overhead_is_small(&o, 4 * MIB - 1));
@@ -217,7 +217,7 @@ int main(void) {
     T(blocked_time_is_not_charged_in_vain),
     T(domains_do_not_add_up),
     T(what_returns_little_waits_longer),
-    T(what_is_certain_needs_no_hurry),
+    T(what_is_certain_needs_no_accelerated_cycle),
     T(small_heaps),
     T(a_heap_that_was_small_is_new),
   };
