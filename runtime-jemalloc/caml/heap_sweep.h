@@ -22,24 +22,27 @@
 #include "heap_config.h"
 #include "heap_sizeclasses.h"
 
-/* Words of work that it is to sweep a pool of the size class; none for NULL.
-   As many as OCaml counts: where its blocks of more than 128 words are large
-   ones, ours are in pools, and count without empty slots, since the collector
-   is paced by them.  By the owner, before it sweeps. */
+/* Words of work that it is to sweep a pool of the size class.  As many as OCaml
+   counts: where its blocks of more than 128 words are large ones, ours are in
+   pools, and count without empty slots, since the collector is paced by them.
+   By the owner, before it sweeps. */
 #ifdef CAML_HEAP_JEMALLOC
-
-intnat caml_heap_sweep_work(const void* pool, unsigned sizeclass);
-
+intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass);
 #else
+static inline intnat caml_heap_words_to_sweep(const void* pool,
+                                              unsigned sizeclass)
+{
+  (void)pool;
+  return POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
+}
+#endif
 
+/* None for NULL */
 static inline intnat caml_heap_sweep_work(const void* pool,
                                           unsigned sizeclass)
 {
-  return pool == NULL
-    ? 0 : POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
+  return pool == NULL ? 0 : caml_heap_words_to_sweep(pool, sizeclass);
 }
-
-#endif /* CAML_HEAP_JEMALLOC */
 
 #endif /* CAML_INTERNALS */
 

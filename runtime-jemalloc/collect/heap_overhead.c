@@ -16,11 +16,11 @@
    How much is unused shows only when garbage is swept, a cycle after it was
    found, and what died since is not found yet.  But if little was marked in
    the cycle that ends, the rest of the heap is garbage or new, and most of
-   that too, it is guessed.  Then up to two cycles are accelerated: at the end of
-   the one for which all garbage was found before, little having been allocated
-   since, it is known.  OCaml 4 stopped the program for these cycles.  After
-   Gc.full_major there is nothing to guess, and it ends with the compaction, as
-   in OCaml 4. */
+   that too, it is guessed.  Then up to two cycles are accelerated: at the end
+   of the one for which all garbage was found before, little having been
+   allocated since, it is known.  OCaml 4 stopped the program for these cycles.
+   After Gc.full_major there is nothing to guess, and it ends with the
+   compaction, as in OCaml 4. */
 
 #include "heap_overhead.h"
 
@@ -42,8 +42,8 @@
 #define MOST_SLICES 64
 
 /* A cycle is accelerated when too much has seemed to be unused for so long, ns:
-   as freed pages stay for the decay by default.  Forked workers, which build what
-   they have dropped anew at once, took 3% longer with one accelerated
+   as freed pages stay for the decay by default.  Forked workers, which build
+   what they have dropped anew at once, took 3% longer with one accelerated
    sooner, and were as large. */
 #define PATIENCE 1000000000
 

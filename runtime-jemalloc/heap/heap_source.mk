@@ -1,6 +1,8 @@
 # Where the memory of the major heap comes from.  Included by OCaml's Makefile;
 # JEMALLOC is set by configure --with-jemalloc: none, private, system or DIR.
 
+JEMALLOC ?= none
+
 ifeq "$(JEMALLOC)" "none"
 
 # Another implementation of caml/heap_source.h may take the place of the system's

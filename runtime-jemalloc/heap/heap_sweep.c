@@ -44,11 +44,10 @@ static intnat words_in_blocks(const header_t* hp, mlsize_t slots,
   return (intnat)words;
 }
 
-intnat caml_heap_sweep_work(const void* pool, unsigned sizeclass) {
+intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
   mlsize_t wsize = wsize_sizeclass[sizeclass];
   mlsize_t words =
     POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
-  if (pool == NULL) return 0;
   if (wsize <= STOCK_SIZECLASS_MAX) return (intnat)words;
   return words_in_blocks((const header_t*)pool + FIRST_BLOCK(sizeclass),
                          words / wsize, wsize);
