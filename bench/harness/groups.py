@@ -258,7 +258,7 @@ def micro(context):
     os.makedirs(context.work, exist_ok=True)
     arena = os.path.join(context.source, "runtime-jemalloc", "arena")
     sources = [os.path.join(arena, f"jemalloc_{n}.c")
-               for n in ("advice", "arena", "extents", "huge", "limits", "pace",
+               for n in ("advice", "arena", "budget", "extents", "huge", "limits",
                          "pools")]
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,

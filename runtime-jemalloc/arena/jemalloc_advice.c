@@ -57,7 +57,7 @@ static void leave_out(enum caml_advice advice) {
   atomic_store(&refusals[advice].left, next);
 }
 
-static bool is_left_out(enum caml_advice advice) {
+static bool count_down(enum caml_advice advice) {
   atomic_uint* left = &refusals[advice].left;
   unsigned n = atomic_load_explicit(left, memory_order_relaxed);
   if (n > 0) atomic_store_explicit(left, n - 1, memory_order_relaxed);
@@ -70,7 +70,7 @@ bool caml_advice_is_refused(enum caml_advice advice) {
 }
 
 bool caml_advise(void* p, size_t size, enum caml_advice advice) {
-  if (is_left_out(advice)) return false;
+  if (count_down(advice)) return false;
   if (call(p, size, advice) != 0) {
     if (!is_of_the_moment(errno)) leave_out(advice);
     return false;

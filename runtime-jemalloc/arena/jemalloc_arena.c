@@ -62,12 +62,12 @@ static bool set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
 
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   arena->dirty_ms = ms;
-  return set_dirty_decay(arena, caml_pace_decay(&arena->pace, ms));
+  return set_dirty_decay(arena, caml_budget_decay(&arena->budget, ms));
 }
 
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
   arena->muzzy_ms = ms;
-  return set_muzzy_decay(arena, caml_pace_decay(&arena->pace, ms));
+  return set_muzzy_decay(arena, caml_budget_decay(&arena->budget, ms));
 }
 
 /* As from jemalloc 5.3.1 */
@@ -117,14 +117,14 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
      put what one domain frees in reach of that domain only. */
   pthread_mutex_init(&arena->statistics, NULL);
   pthread_mutex_init(&arena->trim, NULL);
-  caml_pace_init(&arena->pace, caml_heap_now());
+  caml_budget_init(&arena->budget, caml_heap_now());
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
   arena->exact = is_exact(arena->extents.page);
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
-                  arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
-  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
+                  arena->flags | MALLOCX_ALIGN(CAML_SLAB_SIZE));
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   return NULL;
 }
 
@@ -146,12 +146,12 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   if (block == NULL) return NULL;
   if (je_xallocx(block, size, 0, arena->flags) >= size) {
     /* as in caml_arena_get */
-    caml_extents_is_fresh_run(&arena->extents, (char*)block + below);
+    caml_extents_clear_fresh(&arena->extents, (char*)block + below);
     return block;
   }
   other = more_tries > 0
     ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
-  caml_extents_is_fresh_run(&arena->extents, block); /* it is not kept */
+  caml_extents_clear_fresh(&arena->extents, block); /* it is not kept */
   je_sdallocx(block, below, arena->flags);
   return other;
 }
@@ -162,7 +162,7 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
 static void make_room(struct caml_arena* arena) {
   void* room = NULL;
   size_t size = 2 * MOST_ROOM;
-  while (room == NULL && size > CAML_FRAME_SIZE)
+  while (room == NULL && size > CAML_HUGE_PAGE_SIZE)
     room = je_mallocx(size /= 2, arena->flags);
   if (room != NULL) je_sdallocx(room, size, arena->flags);
 }
@@ -171,7 +171,7 @@ static void make_room(struct caml_arena* arena) {
    there is nothing that it could grow into. */
 static bool maps_by_itself(struct caml_arena* arena, size_t size) {
   return atomic_load(&arena->extents.limits.locked)
-    && size >= CAML_FRAME_SIZE
+    && size >= CAML_HUGE_PAGE_SIZE
     && size >= caml_extents_step(&arena->extents) / 2;
 }
 
@@ -208,9 +208,9 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
-  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
-  /* it may look like a run, and be one some day, of dirty pages */
-  if (block != NULL) caml_extents_is_fresh_run(&arena->extents, block);
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
+  /* it may look like a slab, and be one some day, of dirty pages */
+  if (block != NULL) caml_extents_clear_fresh(&arena->extents, block);
   return block;
 }
 
@@ -238,7 +238,7 @@ void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = caml_pools_get(&arena->pools, shard);
-  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   if (pool == NULL) pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
   return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
 }
@@ -256,13 +256,13 @@ static size_t purging(const struct caml_arena* arena) {
 
 struct part { void* p; size_t size; };
 
-/* What jemalloc retains in whole frames, the largest first.  How many? */
+/* What jemalloc retains in whole huge pages, the largest first.  How many? */
 static unsigned take_parts(struct caml_arena* arena, struct part* parts) {
-  int flags = arena->flags | MALLOCX_ALIGN(CAML_FRAME_SIZE);
-  size_t size = CAML_FRAME_SIZE;
+  int flags = arena->flags | MALLOCX_ALIGN(CAML_HUGE_PAGE_SIZE);
+  size_t size = CAML_HUGE_PAGE_SIZE;
   unsigned n = 0;
   while (size <= caml_extents_mapped(&arena->extents) / 2) size *= 2;
-  for (; size >= CAML_FRAME_SIZE; size /= 2) {
+  for (; size >= CAML_HUGE_PAGE_SIZE; size /= 2) {
     void* p;
     while (n < TRIM_PARTS && (p = je_mallocx(size, flags)) != NULL)
       parts[n++] = (struct part){ p, size };
@@ -318,15 +318,16 @@ bool caml_arena_purge_lazily(struct caml_arena* arena) {
   return done;
 }
 
-void caml_arena_pace(struct caml_arena* arena) {
+void caml_arena_update_budget(struct caml_arena* arena) {
   ssize_t dirty = arena->dirty_ms, muzzy = arena->muzzy_ms;
   ssize_t most = dirty > muzzy ? dirty : muzzy;
-  struct caml_pace_counts counts = {
+  struct caml_budget_counts counts = {
     .purging = purging(arena) - atomic_load(&arena->asked),
     .purged = atomic_load(&arena->extents.decommit.bytes),
     .taken = atomic_load(&arena->extents.commit.bytes)
   };
-  if (!caml_pace_look(&arena->pace, caml_heap_now(), &counts, most)) return;
+  if (!caml_budget_update(&arena->budget, caml_heap_now(), &counts, most))
+    return;
   caml_arena_set_dirty_decay(arena, arena->dirty_ms);
   caml_arena_set_muzzy_decay(arena, arena->muzzy_ms);
 }
@@ -405,7 +406,7 @@ void caml_arena_release_decay(struct caml_arena* arena) {
 static bool is_to_be_trimmed(struct caml_arena* arena) {
   size_t lost = atomic_load(&arena->extents.decommit.bytes)
     - atomic_load(&arena->trimmed);
-  return lost >= CAML_FRAME_SIZE
+  return lost >= CAML_HUGE_PAGE_SIZE
     && lost >= caml_extents_mapped(&arena->extents) / 8;
 }
 

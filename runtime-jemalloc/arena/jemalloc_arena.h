@@ -14,7 +14,7 @@
    runtime, so that it can be tested alone.
 
    Sizes are in bytes.  All functions but [caml_arena_create],
-   [caml_arena_pace], those that set decay times or purge lazily, and
+   [caml_arena_update_budget], those that set decay times or purge lazily, and
    [caml_arena_destroy] may be called by several threads at once. */
 
 #ifndef CAML_JEMALLOC_ARENA_H
@@ -25,13 +25,13 @@
 #include <stddef.h>
 #include <sys/types.h>
 #include "jemalloc_extents.h"
-#include "jemalloc_pace.h"
+#include "jemalloc_budget.h"
 #include "jemalloc_pools.h"
 
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   struct caml_pools pools;
-  struct caml_pace pace;
+  struct caml_budget budget;
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were not the decay's */
   _Atomic size_t trimmed;      /* bytes decommitted before the last trim began
@@ -50,7 +50,7 @@ struct caml_arena {
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp);
 
 /* How long pages stay dirty, then muzzy, in milliseconds; -1: for ever, 0: not
-   at all; longer while purging takes too much time, see jemalloc_pace.h.  To
+   at all; longer while purging takes too much time, see jemalloc_budget.h.  To
    be called before memory is put back.  False if jemalloc refused. */
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms);
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
@@ -84,7 +84,7 @@ void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
    and trims.  False if jemalloc refused. */
 bool caml_arena_purge(struct caml_arena* arena);
 
-/* Gives back whole frames of address space that are free, with all unused
+/* Gives back whole huge pages of address space that are free, with all unused
    pages, where the system charges address space. */
 void caml_arena_trim(struct caml_arena* arena);
 
@@ -120,7 +120,7 @@ bool caml_arena_decay(struct caml_arena* arena);
 
 /* Sets the decay times by what purging has cost.  To be called now and then;
    some 100 ns if not much time has passed. */
-void caml_arena_pace(struct caml_arena* arena);
+void caml_arena_update_budget(struct caml_arena* arena);
 
 /* Unmaps everything that the arena ever mapped, blocks in use included.  No
    other thread may be using the arena.  False if jemalloc refused; the arena

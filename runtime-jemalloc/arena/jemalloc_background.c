@@ -40,7 +40,7 @@ static void unlock(struct caml_background* b) {
    end of a purge that was under way, and jemalloc would start no other. */
 static bool decay(struct caml_background* b) {
   caml_arena_decay(b->arena);
-  caml_arena_pace(b->arena);
+  caml_arena_update_budget(b->arena);
   if (caml_arena_decays(b->arena)) return true;
   caml_arena_trim(b->arena);
   return false;

@@ -142,7 +142,7 @@ static void note_mapping(struct caml_extents* extents, uintptr_t p,
 
 /* How many there may be before unmapping makes more of them: of the 64 + 1 for
    each 64 MiB that a program has, its own libraries and stacks are some 40, and
-   the marks of frames the others. */
+   the marks of huge pages the others. */
 static unsigned max_notes(const struct caml_extents* extents) {
   return 8 + (unsigned)(caml_extents_mapped(extents) / ((size_t)128 << 20));
 }
@@ -199,7 +199,7 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
-/* At its start what is left of a frame, all zeros otherwise */
+/* At its start what is left of a huge page, all zeros otherwise */
 struct caml_rest {
   struct caml_rest* next;
   size_t size;
@@ -220,15 +220,15 @@ static void* take_from_rests(struct caml_extents* extents, size_t size) {
 }
 
 /* jemalloc asks for a pool when it could not have more, and would ask so for
-   each: a frame is mapped for many.  The lock is held. */
+   each: a huge page is mapped for many.  The lock is held. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p = take_from_rests(extents, size);
   assert(size % extents->page == 0);
   if (p == NULL) {
     struct caml_rest* rest =
-      get_jemalloc_mapping(extents, CAML_FRAME_SIZE, extents->page, false);
+      get_jemalloc_mapping(extents, CAML_HUGE_PAGE_SIZE, extents->page, false);
     if (rest != NULL) {
-      rest->size = CAML_FRAME_SIZE;
+      rest->size = CAML_HUGE_PAGE_SIZE;
       rest->next = extents->rests;
       extents->rests = rest;
       p = take_from_rests(extents, size);
@@ -250,14 +250,14 @@ static bool is_trimming(struct caml_extents* extents) {
   return atomic_load(&extents->trimmer) == pthread_self();
 }
 
-/* jemalloc's own data are what it asks for in whole frames, zeroed and
+/* jemalloc's own data are what it asks for in whole huge pages, zeroed and
    committed.  A block does not grow by a mapping of its own behind it. */
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
-  bool data = *zero && *commit && alignment >= CAML_FRAME_SIZE;
-  bool small = size <= CAML_FRAME_SIZE / 4 && !data
+  bool data = *zero && *commit && alignment >= CAML_HUGE_PAGE_SIZE;
+  bool small = size <= CAML_HUGE_PAGE_SIZE / 4 && !data
     && alignment <= extents->page;
   void* p = NULL;
   (void)arena_ind;
@@ -314,13 +314,14 @@ static bool unmap_noted(struct caml_extents* extents, void* p, size_t size) {
   return true;
 }
 
-/* Whole frames, with the page that jemalloc 5.3.0 puts behind a block, where
-   they are charged.  Without their pages, which take time, before others wait
-   for the locks. */
-static bool unmap_frames(struct caml_extents* extents, void* p, size_t size) {
+/* Whole huge pages, with the page that jemalloc 5.3.0 puts behind a block,
+   where they are charged.  Their pages go first: that takes time, for which
+   nobody is to wait for the locks. */
+static bool unmap_huge_pages(struct caml_extents* extents, void* p,
+                             size_t size) {
   bool done;
-  if (size < CAML_FRAME_SIZE || (uintptr_t)p % CAML_FRAME_SIZE != 0
-      || size % CAML_FRAME_SIZE > extents->page
+  if (size < CAML_HUGE_PAGE_SIZE || (uintptr_t)p % CAML_HUGE_PAGE_SIZE != 0
+      || size % CAML_HUGE_PAGE_SIZE > extents->page
       || !caml_limits_charge(&extents->limits))
     return false;
   take_pages(extents, p, size);
@@ -335,7 +336,7 @@ static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
   struct caml_extents* extents = extents_of(hooks);
   size_t start = caml_heap_now();
   bool unmapped = atomic_load(&extents->closing)
-    ? munmap(addr, size) == 0 : unmap_frames(extents, addr, size);
+    ? munmap(addr, size) == 0 : unmap_huge_pages(extents, addr, size);
   (void)committed;
   (void)arena_ind;
   count_timed(&extents->dalloc, unmapped, size, start);
@@ -390,14 +391,15 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
-static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,
+static _Atomic uintptr_t* fresh_slab(struct caml_extents* extents,
                                     const void* p) {
-  return &extents->fresh_runs[(uintptr_t)p / CAML_RUN_SIZE % CAML_FRESH_RUNS];
+  uintptr_t n = (uintptr_t)p / CAML_SLAB_SIZE;
+  return &extents->fresh_slabs[n % CAML_FRESH_SLABS];
 }
 
-bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p) {
-  uintptr_t run = (uintptr_t)p;
-  return atomic_compare_exchange_strong(fresh_run(extents, p), &run, 0);
+bool caml_extents_clear_fresh(struct caml_extents* extents, void* p) {
+  uintptr_t slab = (uintptr_t)p;
+  return atomic_compare_exchange_strong(fresh_slab(extents, p), &slab, 0);
 }
 
 /* What is mapped stays accessible: pages come when they are touched.  A slab's
@@ -406,8 +408,8 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   char* p = (char*)addr + offset;
-  /* what is as large and as aligned as a run of pools is one: not used yet */
-  bool run = length == CAML_RUN_SIZE && (uintptr_t)p % CAML_RUN_SIZE == 0;
+  /* what is as large and as aligned as a slab of pools is one: not used yet */
+  bool slab = length == CAML_SLAB_SIZE && (uintptr_t)p % CAML_SLAB_SIZE == 0;
   (void)size;
   (void)arena_ind;
   if (is_trimming(extents)) {
@@ -415,9 +417,9 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     return false;
   }
   /* with the page that jemalloc 5.3.0 puts behind it, too */
-  if (length / CAML_RUN_SIZE == 1)
-    atomic_store(fresh_run(extents, p), (uintptr_t)p);
-  if (run)
+  if (length / CAML_SLAB_SIZE == 1)
+    atomic_store(fresh_slab(extents, p), (uintptr_t)p);
+  if (slab)
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
@@ -495,13 +497,13 @@ static const extent_hooks_t extent_hooks = {
 
 /* Address space that is charged, or locked */
 
-bool caml_extents_grown(struct caml_extents* extents) {
+bool caml_extents_clear_grown(struct caml_extents* extents) {
   return atomic_load_explicit(&extents->grown, memory_order_relaxed)
     && atomic_exchange(&extents->grown, false);
 }
 
 size_t caml_extents_step(const struct caml_extents* extents) {
-  size_t most = caml_extents_mapped(extents) / 16, step = CAML_FRAME_SIZE;
+  size_t most = caml_extents_mapped(extents) / 16, step = CAML_HUGE_PAGE_SIZE;
   while (2 * step <= most) step *= 2;
   return step;
 }

@@ -13,9 +13,9 @@
 /* Extents: how the heap's jemalloc arena gets address space from the kernel
    and gives pages back.  See [extent_hooks_t] in jemalloc(3).
 
-   An extent is a run of pages that jemalloc manages as one.  Address space,
+   An extent is a range of pages that jemalloc manages as one.  Address space,
    once mapped, is retained until the arena is destroyed: only pages go back.
-   Where the system charges address space (jemalloc_limits.h), whole frames
+   Where the system charges address space (jemalloc_limits.h), whole huge pages
    that are free go back too.  jemalloc commits pages when it takes them from
    what is retained, and decommits them when it puts them back: what lies
    between is in use, dirty or muzzy.
@@ -36,12 +36,12 @@
 #include "jemalloc_mapping.h"
 
 /* Every mapping starts at a multiple of this, if there is room. */
-#define CAML_EXTENT_ALIGNMENT CAML_FRAME_SIZE
+#define CAML_EXTENT_ALIGNMENT CAML_HUGE_PAGE_SIZE
 
 /* OCaml's pools, and how many of them are one extent: see jemalloc_pools.h */
 #define CAML_POOL_SIZE ((size_t)32 << 10)
-#define CAML_RUN_POOLS 16
-#define CAML_RUN_SIZE (CAML_RUN_POOLS * CAML_POOL_SIZE)
+#define CAML_SLAB_POOLS 16
+#define CAML_SLAB_SIZE (CAML_SLAB_POOLS * CAML_POOL_SIZE)
 
 /* HOOK(NAME, HELP): what each is asked for. */
 #define CAML_EXTENT_HOOKS(HOOK)                                               \
@@ -76,13 +76,13 @@ struct caml_extent_count {
 #define CAML_MAPPED_BLOCKS 128
 #define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
-#define CAML_FRESH_RUNS 64
+#define CAML_FRESH_SLABS 64
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   size_t page; /* jemalloc's, which may be larger than the kernel's */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
-  _Atomic bool grown;   /* see caml_extents_grown */
+  _Atomic bool grown;   /* see caml_extents_clear_grown */
   _Atomic bool no_dontneed_locked; /* of the kernel's, which is older */
   _Atomic int dontneed; /* the advice that takes pages by force */
   _Atomic pthread_t trimmer; /* the thread that gets no address space; 0: none
@@ -92,8 +92,8 @@ struct caml_extents {
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
   _Atomic unsigned large; /* threads getting what is in no slab, and may stay
                              empty */
-  /* Runs that were just committed, by their address / CAML_RUN_SIZE */
-  _Atomic uintptr_t fresh_runs[CAML_FRESH_RUNS];
+  /* Runs that were just committed, by their address / CAML_SLAB_SIZE */
+  _Atomic uintptr_t fresh_slabs[CAML_FRESH_SLABS];
   _Atomic unsigned n_mappings; /* noted, or to be */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
   pthread_mutex_t lock; /* of mappings and what follows, before [huge]'s */
@@ -112,11 +112,12 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
    its pages. */
 void caml_extents_started(struct caml_extents* extents);
 
-/* The run of pools, or block, at [p] has just been taken from jemalloc.  Is it
-   a run that was committed for that?  Then it has no pages; else they were
-   dirty.  False too if so many others were committed meanwhile that it is not
-   known.  Asked again, it is not fresh. */
-bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p);
+/* Clears the note that a slab of pools at [p] was just committed.  To be called
+   for every slab and block that is taken from jemalloc and may have been noted.
+   Returns whether there was a note: a slab that was noted has no pages, all
+   others of jemalloc's were dirty.  The note may have been overwritten, if many
+   other slabs were committed meanwhile: then it returns false. */
+bool caml_extents_clear_fresh(struct caml_extents* extents, void* p);
 
 /* Gives pages to [size] bytes that jemalloc takes for committed and that have
    none.  False if the kernel refused: then they come when they are touched. */
@@ -137,12 +138,12 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
    taken: counted as if they were committed for it. */
 void caml_extents_count_commit(struct caml_extents* extents, size_t size);
 
-/* Has address space been mapped for jemalloc, where memory is locked, since
-   this was last asked? */
-bool caml_extents_grown(struct caml_extents* extents);
+/* Clears the note that address space was mapped for jemalloc while memory is
+   locked, and returns whether there was one. */
+bool caml_extents_clear_grown(struct caml_extents* extents);
 
 /* How much of it jemalloc is to take at once there, if it needs no more: a
-   thirty-second to a sixteenth of what is mapped, in whole frames */
+   thirty-second to a sixteenth of what is mapped, in whole huge pages */
 size_t caml_extents_step(const struct caml_extents* extents);
 
 /* Between the two, jemalloc gives the calling thread nothing but what it has,

@@ -24,29 +24,29 @@
 
 /* A bit for each pool */
 typedef uint16_t pool_bits;
-_Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
+_Static_assert(CAML_SLAB_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 
 /* A free pool is dirty, muzzy or, if neither, has no pages; all that are free
    in a page are the same, and dirty if one is in use.  Old is what was so when
    ages were last looked at, due what is to lose its pages now. */
-struct caml_run {
-  _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's run */
+struct caml_slab {
+  _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's slab */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
-  pool_bits missing; /* no run: those without pages when it was put back */
-  char* start; /* NULL: no run */
-  struct caml_run *next, *previous; /* among those with free pools */
+  pool_bits missing; /* no slab: those without pages when it was put back */
+  char* start; /* NULL: no slab */
+  struct caml_slab *next, *previous; /* among those with free pools */
 };
-_Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES,
-               "lines for each run");
+_Static_assert(sizeof(struct caml_slab) == CAML_CACHE_LINES,
+               "lines for each slab");
 
 #define FULL UINT16_MAX
-#define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
+#define LEAF_SIZE (CAML_SLABS_LEAF * sizeof(struct caml_slab))
 
-/* For each LARGE runs, 32 MiB, that it takes without pages, a heap that is
+/* For each LARGE slabs, 32 MiB, that it takes without pages, a heap that is
    growing gets one more at once, up to AHEAD, and their pages by one system
-   call: 4 MiB when it took 256.  Each run that has pages, as those have that
-   were ahead in vain, counts as AHEAD runs less.  A heap that ever took LARGE
-   gets the pages of each run, or pool, by one system call, growing or not: one
+   call: 4 MiB when it took 256.  Each slab that has pages, as those have that
+   were ahead in vain, counts as AHEAD slabs less.  A heap that ever took LARGE
+   gets the pages of each slab, or pool, by one system call, growing or not: one
    that grows anew after it has shrunk takes them with pages and without. */
 #define LARGE 64
 #define AHEAD 8
@@ -73,7 +73,7 @@ static size_t size_of(unsigned bits) {
   return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
 }
 
-/* The pools in one page of the kernel's with the [i]th of a run */
+/* The pools in one page of the kernel's with the [i]th of a slab */
 static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
   unsigned n = pools->per_page;
   return (pool_bits)(((1u << n) - 1) << (i & -n));
@@ -83,7 +83,7 @@ static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
 static pool_bits whole_pages(const struct caml_pools* pools, pool_bits bits) {
   pool_bits whole = bits;
   if (pools->per_page == 1) return bits;
-  for (unsigned i = 0; i < CAML_RUN_POOLS; i += pools->per_page)
+  for (unsigned i = 0; i < CAML_SLAB_POOLS; i += pools->per_page)
     if (page_of(pools, i) & ~bits) whole &= ~page_of(pools, i);
   return whole;
 }
@@ -93,19 +93,19 @@ static pool_bits first_row(unsigned bits) {
   return (pool_bits)(bits & ~(bits + (1u << first_bit(bits))));
 }
 
-/* The run that [p] would lie in, if any lies there */
-static struct caml_run* find_run(struct caml_pools* pools, const void* p) {
-  uintptr_t n = (uintptr_t)p / CAML_RUN_SIZE;
-  struct caml_run* leaf;
-  if (n / CAML_RUNS_LEAF >= CAML_RUNS_ROOT) return NULL;
-  leaf = atomic_load(&pools->leaves[n / CAML_RUNS_LEAF]);
-  return leaf == NULL ? NULL : &leaf[n % CAML_RUNS_LEAF];
+/* The slab that [p] would lie in, if any lies there */
+static struct caml_slab* find_slab(struct caml_pools* pools, const void* p) {
+  uintptr_t n = (uintptr_t)p / CAML_SLAB_SIZE;
+  struct caml_slab* leaf;
+  if (n / CAML_SLABS_LEAF >= CAML_SLABS_ROOT) return NULL;
+  leaf = atomic_load(&pools->leaves[n / CAML_SLABS_LEAF]);
+  return leaf == NULL ? NULL : &leaf[n % CAML_SLABS_LEAF];
 }
 
-static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
-  size_t i = (uintptr_t)p / CAML_RUN_SIZE / CAML_RUNS_LEAF;
-  struct caml_run *leaf, *none = NULL;
-  if (i >= CAML_RUNS_ROOT) return NULL;
+static struct caml_slab* make_slab(struct caml_pools* pools, const void* p) {
+  size_t i = (uintptr_t)p / CAML_SLAB_SIZE / CAML_SLABS_LEAF;
+  struct caml_slab *leaf, *none = NULL;
+  if (i >= CAML_SLABS_ROOT) return NULL;
   if (atomic_load(&pools->leaves[i]) == NULL) {
     leaf = mmap(NULL, LEAF_SIZE, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -114,7 +114,7 @@ static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
     if (!atomic_compare_exchange_strong(&pools->leaves[i], &none, leaf))
       munmap(leaf, LEAF_SIZE); /* another shard was quicker */
   }
-  return find_run(pools, p);
+  return find_slab(pools, p);
 }
 
 static void lock_shard(struct caml_pool_shard* shard) {
@@ -130,7 +130,7 @@ static void unlock_shard(struct caml_pool_shard* shard) {
 
 /* Who waits for the lock, to get or put a pool, has it before the next
    purge. */
-static void give_way(struct caml_pool_shard* shard) {
+static void yield_shard(struct caml_pool_shard* shard) {
   if (atomic_load(&shard->waiting) == 0) return;
   unlock_shard(shard);
   for (int i = 0; i < YIELDS && atomic_load(&shard->waiting) != 0; i++)
@@ -138,112 +138,112 @@ static void give_way(struct caml_pool_shard* shard) {
   pthread_mutex_lock(&shard->lock);
 }
 
-static void link_run(struct caml_pool_shard* shard, struct caml_run* run) {
-  run->previous = NULL;
-  run->next = shard->partial;
-  if (run->next != NULL) run->next->previous = run;
-  shard->partial = run;
+static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
+  slab->previous = NULL;
+  slab->next = shard->partial;
+  if (slab->next != NULL) slab->next->previous = slab;
+  shard->partial = slab;
 }
 
-static void unlink_run(struct caml_pool_shard* shard, struct caml_run* run) {
-  if (run->next != NULL) run->next->previous = run->previous;
-  if (run->previous != NULL) run->previous->next = run->next;
-  else shard->partial = run->next;
-  if (shard->walk == run) shard->walk = run->next;
+static void unlink_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
+  if (slab->next != NULL) slab->next->previous = slab->previous;
+  if (slab->previous != NULL) slab->previous->next = slab->next;
+  else shard->partial = slab->next;
+  if (shard->walk == slab) shard->walk = slab->next;
 }
 
 static bool is_large(struct caml_pool_shard* shard) {
   return atomic_load(&shard->taken) == LARGE;
 }
 
-/* [run], which jemalloc has not purged since some of its pages were [missing],
+/* [slab], which jemalloc has not purged since some of its pages were [missing],
    if ever they were: has all, or lacks those that jemalloc has not used
    since. */
-static void get_dirty_run(struct caml_pools* pools,
+static void get_dirty_slab(struct caml_pools* pools,
                           struct caml_pool_shard* shard,
-                          struct caml_run* run, pool_bits missing) {
-  run->dirty = FULL;
+                          struct caml_slab* slab, pool_bits missing) {
+  slab->dirty = FULL;
   if (missing == 0) return;
   caml_extents_count_commit(pools->extents, size_of(missing));
-  if (is_large(shard)) caml_extents_fill(run->start, CAML_RUN_SIZE);
+  if (is_large(shard)) caml_extents_fill(slab->start, CAML_SLAB_SIZE);
 }
 
-/* A run from jemalloc, which takes it for committed: with all pages, or
+/* A slab from jemalloc, which takes it for committed: with all pages, or
    none. */
-static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
-  char* p = je_mallocx(CAML_RUN_SIZE, pools->flags);
-  struct caml_run* run;
+static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
+  char* p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
+  struct caml_slab* slab;
   pool_bits missing;
   if (p == NULL) return NULL;
-  run = make_run(pools, p);
-  if (run == NULL) {
-    caml_extents_is_fresh_run(pools->extents, p); /* it is not kept */
-    je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
+  slab = make_slab(pools, p);
+  if (slab == NULL) {
+    caml_extents_clear_fresh(pools->extents, p); /* it is not kept */
+    je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
     return NULL;
   }
-  missing = run->missing;
-  memset(run, 0, sizeof(*run));
-  run->start = p;
-  run->shard = (uint16_t)shard;
-  if (caml_extents_is_fresh_run(pools->extents, p))
-    caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
+  missing = slab->missing;
+  memset(slab, 0, sizeof(*slab));
+  slab->start = p;
+  slab->shard = (uint16_t)shard;
+  if (caml_extents_clear_fresh(pools->extents, p))
+    caml_huge_count(&pools->extents->huge, p, CAML_SLAB_SIZE, false);
   else
-    get_dirty_run(pools, &pools->shards[shard], run, missing);
-  return run;
+    get_dirty_slab(pools, &pools->shards[shard], slab, missing);
+  return slab;
 }
 
 /* What jemalloc takes for committed, and what is. */
-static void put_run(struct caml_pools* pools, struct caml_run* run) {
-  char* p = run->start;
-  assert(run->used == 0);
-  run->missing = FULL & ~(run->dirty | run->muzzy);
-  for (pool_bits bits = run->missing, row; bits != 0; bits &= ~row) {
+static void put_slab(struct caml_pools* pools, struct caml_slab* slab) {
+  char* p = slab->start;
+  assert(slab->used == 0);
+  slab->missing = FULL & ~(slab->dirty | slab->muzzy);
+  for (pool_bits bits = slab->missing, row; bits != 0; bits &= ~row) {
     row = first_row(bits);
     caml_huge_count(&pools->extents->huge, p + first_bit(row) * CAML_POOL_SIZE,
                     size_of(row), true);
   }
-  run->start = NULL;
-  je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
+  slab->start = NULL;
+  je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
 }
 
-/* Takes the first free pool of [run]: one that is dirty if there is one. */
+/* Takes the first free pool of [slab]: one that is dirty if there is one. */
 static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
-                       struct caml_run* run) {
-  unsigned i = first_bit(run->dirty ? run->dirty
-                         : run->muzzy ? run->muzzy : FULL & ~run->used);
-  pool_bits bit = (pool_bits)(1u << i), page = page_of(pools, i) & ~run->used;
-  void* pool = run->start + i * CAML_POOL_SIZE;
-  assert(!(run->used & bit));
-  if (!((run->dirty | run->muzzy) & bit)) {
+                       struct caml_slab* slab) {
+  unsigned i = first_bit(slab->dirty ? slab->dirty
+                         : slab->muzzy ? slab->muzzy : FULL & ~slab->used);
+  pool_bits bit = (pool_bits)(1u << i), page = page_of(pools, i) & ~slab->used;
+  void* pool = slab->start + i * CAML_POOL_SIZE;
+  assert(!(slab->used & bit));
+  if (!((slab->dirty | slab->muzzy) & bit)) {
     caml_extents_commit(pools->extents,
-                        run->start + first_bit(page) * CAML_POOL_SIZE,
+                        slab->start + first_bit(page) * CAML_POOL_SIZE,
                         size_of(page));
     if (is_large(shard)) caml_extents_fill(pool, CAML_POOL_SIZE);
   }
-  run->used |= bit;
-  run->dirty = (pool_bits)((run->dirty | page) & ~bit);
-  run->muzzy &= ~page;
-  run->old_dirty &= ~page;
-  run->old_muzzy &= ~page;
-  run->due &= ~page;
-  if (run->used == FULL) unlink_run(shard, run);
+  slab->used |= bit;
+  slab->dirty = (pool_bits)((slab->dirty | page) & ~bit);
+  slab->muzzy &= ~page;
+  slab->old_dirty &= ~page;
+  slab->old_muzzy &= ~page;
+  slab->due &= ~page;
+  if (slab->used == FULL) unlink_slab(shard, slab);
   return pool;
 }
 
-/* The shard's free pools: all, or but those of the runs that it takes from
+/* The shard's free pools: all, or but those of the slabs that it takes from
    itself: the first, and those with no pool in use, which are its next */
-enum pools_of { ALL_RUNS, OTHER_RUNS };
+enum pools_of { ALL_SLABS, OTHER_SLABS };
 
 /* A free pool of the shard's, or NULL */
 static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
                       enum pools_of which) {
-  struct caml_run* run;
+  struct caml_slab* slab;
   void* pool = NULL;
   lock_shard(shard);
-  run = shard->partial;
-  if (run != NULL && which == OTHER_RUNS)
-    do run = run->next; while (run != NULL && run->used == 0);
-  if (run != NULL) pool = take_pool(pools, shard, run);
+  slab = shard->partial;
+  if (slab != NULL && which == OTHER_SLABS)
+    do slab = slab->next; while (slab != NULL && slab->used == 0);
+  if (slab != NULL) pool = take_pool(pools, shard, slab);
   unlock_shard(shard);
   return pool;
 }
@@ -260,7 +260,7 @@ static unsigned at_most(unsigned n, unsigned most) {
   return n < most ? n : most;
 }
 
-/* [n] runs were taken: none with pages, or one */
+/* [n] slabs were taken: none with pages, or one */
 static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
   unsigned fresh = atomic_load(&shard->fresh);
   unsigned taken = atomic_load(&shard->taken);
@@ -272,7 +272,7 @@ static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
   }
 }
 
-/* How many runs are to get their pages now, as the next has none */
+/* How many slabs are to get their pages now, as the next has none */
 static unsigned to_populate(struct caml_pools* pools,
                             struct caml_pool_shard* shard) {
   unsigned ahead = atomic_load(&shard->fresh) / LARGE;
@@ -280,95 +280,95 @@ static unsigned to_populate(struct caml_pools* pools,
   return ahead > 0 ? ahead : is_large(shard) ? 1 : 0;
 }
 
-/* Does [next] follow [run], and has no pages? */
-static bool lies_behind(const struct caml_run* run,
-                        const struct caml_run* next) {
-  return next->start == run->start + CAML_RUN_SIZE && next->dirty == 0;
+/* Does [next] follow [slab], and has no pages? */
+static bool lies_behind(const struct caml_slab* slab,
+                        const struct caml_slab* next) {
+  return next->start == slab->start + CAML_SLAB_SIZE && next->dirty == 0;
 }
 
-/* [n] runs side by side, none of which has pages: now all have. */
-static void populate(struct caml_pools* pools, struct caml_run** runs,
+/* [n] slabs side by side, none of which has pages: now all have. */
+static void populate(struct caml_pools* pools, struct caml_slab** slabs,
                      unsigned n) {
-  if (!caml_extents_populate(pools->extents, runs[0]->start, n * CAML_RUN_SIZE))
-    return;
-  for (unsigned i = 0; i < n; i++) runs[i]->dirty = FULL;
+  size_t size = n * CAML_SLAB_SIZE;
+  if (!caml_extents_populate(pools->extents, slabs[0]->start, size)) return;
+  for (unsigned i = 0; i < n; i++) slabs[i]->dirty = FULL;
 }
 
-/* A run, or several if the heap is growing.  How many? */
-static unsigned get_runs(struct caml_pools* pools, unsigned shard,
-                         struct caml_run** runs) {
+/* A slab, or several if the heap is growing.  How many? */
+static unsigned get_slabs(struct caml_pools* pools, unsigned shard,
+                         struct caml_slab** slabs) {
   unsigned n = 1, side_by_side = 1, wanted;
-  runs[0] = get_run(pools, shard);
-  if (runs[0] == NULL) return 0;
-  wanted = runs[0]->dirty == 0 ? to_populate(pools, &pools->shards[shard]) : 0;
+  slabs[0] = get_slab(pools, shard);
+  if (slabs[0] == NULL) return 0;
+  wanted = slabs[0]->dirty == 0 ? to_populate(pools, &pools->shards[shard]) : 0;
   while (n < wanted && side_by_side == n
-         && (runs[n] = get_run(pools, shard)) != NULL) {
-    if (lies_behind(runs[n - 1], runs[n])) side_by_side++;
+         && (slabs[n] = get_slab(pools, shard)) != NULL) {
+    if (lies_behind(slabs[n - 1], slabs[n])) side_by_side++;
     n++;
   }
-  count_taken(&pools->shards[shard], n, runs[0]->dirty != 0);
-  if (wanted > 0) populate(pools, runs, side_by_side);
-  if (n > side_by_side && runs[n - 1]->dirty == 0)
-    populate(pools, runs + n - 1, 1); /* it lies elsewhere */
+  count_taken(&pools->shards[shard], n, slabs[0]->dirty != 0);
+  if (wanted > 0) populate(pools, slabs, side_by_side);
+  if (n > side_by_side && slabs[n - 1]->dirty == 0)
+    populate(pools, slabs + n - 1, 1); /* it lies elsewhere */
   return n;
 }
 
-static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
+static void* get_from_new_slab(struct caml_pools* pools, unsigned i) {
   struct caml_pool_shard* shard = &pools->shards[i];
-  struct caml_run* runs[AHEAD];
-  unsigned n = get_runs(pools, i, runs);
+  struct caml_slab* slabs[AHEAD];
+  unsigned n = get_slabs(pools, i, slabs);
   void* pool;
   if (n == 0) return NULL;
   lock_shard(shard);
-  while (n > 0) link_run(shard, runs[--n]);
-  pool = take_pool(pools, shard, runs[0]);
+  while (n > 0) link_slab(shard, slabs[--n]);
+  pool = take_pool(pools, shard, slabs[0]);
   unlock_shard(shard);
   return pool;
 }
 
-/* The others' free pools before a new run, but a run for each while there is
-   memory: two domains that take from one run wait for each other ever after, at
-   every pool of it that they put. */
+/* The others' free pools before a new slab, but a slab for each while there is
+   memory: two domains that take from one slab wait for each other ever after,
+   at every pool of it that they put. */
 void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
   unsigned own = shard % CAML_POOL_SHARDS;
-  void* pool = get_from(pools, &pools->shards[own], ALL_RUNS);
-  if (pool == NULL) pool = get_from_others(pools, own, OTHER_RUNS);
-  if (pool == NULL) pool = get_from_new_run(pools, own);
-  if (pool == NULL) pool = get_from_others(pools, own, ALL_RUNS);
+  void* pool = get_from(pools, &pools->shards[own], ALL_SLABS);
+  if (pool == NULL) pool = get_from_others(pools, own, OTHER_SLABS);
+  if (pool == NULL) pool = get_from_new_slab(pools, own);
+  if (pool == NULL) pool = get_from_others(pools, own, ALL_SLABS);
   return pool;
 }
 
-/* Decay.  The lock of the run's shard is held. */
+/* Decay.  The lock of the slab's shard is held. */
 
 /* By force, or lazily: free pools in a row lose their pages.  What the kernel
    does not take lazily goes by force; what it does not take at all stays
    dirty. */
-static void purge_row(struct caml_pools* pools, struct caml_run* run,
+static void purge_row(struct caml_pools* pools, struct caml_slab* slab,
                       pool_bits row, bool by_force) {
-  char* p = run->start + first_bit(row) * CAML_POOL_SIZE;
+  char* p = slab->start + first_bit(row) * CAML_POOL_SIZE;
   size_t size = size_of(row);
-  run->dirty &= ~row;
-  run->muzzy &= ~row;
+  slab->dirty &= ~row;
+  slab->muzzy &= ~row;
   if (!by_force && caml_extents_purge_lazily(pools->extents, p, size)) {
-    run->muzzy |= row;
+    slab->muzzy |= row;
   } else if (!caml_extents_decommit(pools->extents, p, size)) {
     caml_huge_commit(&pools->extents->huge, p, size);
-    run->dirty |= row;
+    slab->dirty |= row;
   }
 }
 
-static void purge(struct caml_pools* pools, struct caml_run* run,
+static void purge(struct caml_pools* pools, struct caml_slab* slab,
                   pool_bits bits, bool by_force) {
-  assert(!(bits & run->used));
+  assert(!(bits & slab->used));
   bits = whole_pages(pools, bits);
   while (bits != 0) {
     pool_bits row = first_row(bits);
-    purge_row(pools, run, row, by_force);
+    purge_row(pools, slab, row, by_force);
     bits &= ~row;
   }
 }
 
-/* All that is due.  The lock is let go of between two runs; whoever begins
+/* All that is due.  The lock is let go of between two slabs; whoever begins
    meanwhile begins with all of them, so that one place in the list is enough,
    and goes on by force if that was asked for. */
 static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
@@ -377,34 +377,34 @@ static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
   if (by_force || atomic_load(&pools->muzzy_ms) == 0) shard->by_force = true;
   shard->walk = shard->partial;
   while (shard->walk != NULL) {
-    struct caml_run* run = shard->walk;
-    pool_bits due = run->due;
-    shard->walk = run->next;
+    struct caml_slab* slab = shard->walk;
+    pool_bits due = slab->due;
+    shard->walk = slab->next;
     if (due == 0) continue;
-    run->due = 0;
-    purge(pools, run, due & run->muzzy, true);
-    purge(pools, run, due & run->dirty, shard->by_force);
-    give_way(shard);
+    slab->due = 0;
+    purge(pools, slab, due & slab->muzzy, true);
+    purge(pools, slab, due & slab->dirty, shard->by_force);
+    yield_shard(shard);
   }
 }
 
-/* Runs with no pool in use are jemalloc's, to decay there. */
-static void release_runs(struct caml_pools* pools,
+/* Slabs with no pool in use are jemalloc's, to decay there. */
+static void release_slabs(struct caml_pools* pools,
                          struct caml_pool_shard* shard) {
-  for (struct caml_run *run = shard->partial, *next; run != NULL; run = next) {
-    next = run->next;
-    if (run->used == 0) {
-      unlink_run(shard, run);
-      put_run(pools, run);
+  struct caml_slab* next;
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = next) {
+    next = slab->next;
+    if (slab->used == 0) {
+      unlink_slab(shard, slab);
+      put_slab(pools, slab);
     }
   }
 }
 
-static bool is_due(uint64_t* since, ssize_t ms, uint64_t now) {
-  /* [now] may be the older: of who waited for the lock */
-  if (ms < 0 || now < *since + (uint64_t)ms / 2) return false;
-  *since = now;
-  return true;
+/* Half of the decay time has passed.  [now] may be before [since]: it was read
+   before the lock was waited for. */
+static bool is_due(uint64_t since, ssize_t ms, uint64_t now) {
+  return ms >= 0 && now >= since + (uint64_t)ms / 2;
 }
 
 /* Twice in the decay time: what was free the last time is purged. */
@@ -412,43 +412,46 @@ static void decay_shard(struct caml_pools* pools,
                         struct caml_pool_shard* shard, uint64_t now) {
   bool dirty, muzzy;
   if (atomic_load(&pools->held) > 0) return;
-  dirty = is_due(&shard->dirty_since, atomic_load(&pools->dirty_ms), now);
-  muzzy = is_due(&shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
+  dirty = is_due(shard->dirty_since, atomic_load(&pools->dirty_ms), now);
+  muzzy = is_due(shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
   if (!dirty && !muzzy) return;
-  release_runs(pools, shard);
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
+  if (dirty) shard->dirty_since = now;
+  if (muzzy) shard->muzzy_since = now;
+  release_slabs(pools, shard);
+  for (struct caml_slab* slab = shard->partial; slab != NULL;
+       slab = slab->next) {
     if (muzzy) {
-      run->due |= run->muzzy & run->old_muzzy;
-      run->old_muzzy = run->muzzy;
+      slab->due |= slab->muzzy & slab->old_muzzy;
+      slab->old_muzzy = slab->muzzy;
     }
     if (dirty) {
-      run->due |= run->dirty & run->old_dirty;
-      run->old_dirty = run->dirty;
+      slab->due |= slab->dirty & slab->old_dirty;
+      slab->old_dirty = slab->dirty;
     }
   }
   purge_due(pools, shard, false);
 }
 
 bool caml_pools_put(struct caml_pools* pools, void* pool) {
-  struct caml_run* run = find_run(pools, pool);
+  struct caml_slab* slab = find_slab(pools, pool);
   struct caml_pool_shard* shard;
   unsigned i;
   pool_bits bit;
-  if (run == NULL || run->start == NULL) return false;
-  shard = &pools->shards[run->shard];
-  i = (unsigned)(((char*)pool - run->start) / CAML_POOL_SIZE);
+  if (slab == NULL || slab->start == NULL) return false;
+  shard = &pools->shards[slab->shard];
+  i = (unsigned)(((char*)pool - slab->start) / CAML_POOL_SIZE);
   bit = (pool_bits)(1u << i);
   lock_shard(shard);
-  assert(run->used & bit);
-  if (run->used == FULL) link_run(shard, run);
-  run->used &= ~bit;
-  run->dirty |= bit;
+  assert(slab->used & bit);
+  if (slab->used == FULL) link_slab(shard, slab);
+  slab->used &= ~bit;
+  slab->dirty |= bit;
   if (atomic_load(&pools->dirty_ms) == 0)
-    purge(pools, run, page_of(pools, i) & run->dirty, true);
+    purge(pools, slab, page_of(pools, i) & slab->dirty, true);
   /* one that is empty stays for the next pool, if it is the only one */
-  if (run->used == 0 && (run->next != NULL || run->previous != NULL)) {
-    unlink_run(shard, run);
-    put_run(pools, run);
+  if (slab->used == 0 && (slab->next != NULL || slab->previous != NULL)) {
+    unlink_slab(shard, slab);
+    put_slab(pools, slab);
   }
   if (++shard->puts % PUTS == 0) decay_shard(pools, shard, now_ms());
   unlock_shard(shard);
@@ -491,9 +494,9 @@ void caml_pools_decay(struct caml_pools* pools) {
 static void purge_all(struct caml_pools* pools, struct caml_pool_shard* shard,
                       void* unused) {
   (void)unused;
-  release_runs(pools, shard);
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    run->due = run->dirty | run->muzzy;
+  release_slabs(pools, shard);
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = slab->next)
+    slab->due = slab->dirty | slab->muzzy;
   purge_due(pools, shard, true);
 }
 
@@ -504,17 +507,17 @@ void caml_pools_purge(struct caml_pools* pools) {
 static void purge_all_dirty(struct caml_pools* pools,
                             struct caml_pool_shard* shard, void* unused) {
   (void)unused;
-  release_runs(pools, shard);
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    run->due |= run->dirty;
+  release_slabs(pools, shard);
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = slab->next)
+    slab->due |= slab->dirty;
   purge_due(pools, shard, false);
 }
 
 static void purge_all_muzzy(struct caml_pools* pools,
                             struct caml_pool_shard* shard, void* unused) {
   (void)unused;
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    run->due |= run->muzzy;
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = slab->next)
+    slab->due |= slab->muzzy;
   purge_due(pools, shard, false);
 }
 
@@ -533,10 +536,11 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
 static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
                      void* data) {
   struct caml_free_pools* sum = data;
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
-    sum->dirty += size_of(whole_pages(pools, run->dirty));
-    sum->muzzy += size_of(run->muzzy);
-    sum->retained += size_of(FULL & ~(run->used | run->dirty | run->muzzy));
+  for (struct caml_slab* slab = shard->partial; slab != NULL;
+       slab = slab->next) {
+    sum->dirty += size_of(whole_pages(pools, slab->dirty));
+    sum->muzzy += size_of(slab->muzzy);
+    sum->retained += size_of(FULL & ~(slab->used | slab->dirty | slab->muzzy));
   }
 }
 
@@ -571,7 +575,7 @@ static void init_locks(struct caml_pools* pools) {
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      int flags) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  assert(page <= CAML_RUN_SIZE);
+  assert(page <= CAML_SLAB_SIZE);
   pools->extents = extents;
   pools->flags = flags;
   pools->per_page =
@@ -596,7 +600,7 @@ void caml_pools_postfork_child(struct caml_pools* pools) {
 }
 
 void caml_pools_end(struct caml_pools* pools) {
-  for (size_t i = 0; i < CAML_RUNS_ROOT; i++) {
+  for (size_t i = 0; i < CAML_SLABS_ROOT; i++) {
     if (pools->leaves[i] != NULL) munmap(pools->leaves[i], LEAF_SIZE);
     pools->leaves[i] = NULL;
   }

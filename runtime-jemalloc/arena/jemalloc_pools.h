@@ -10,11 +10,11 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Pools in runs: 16 of 32 KiB, one jemalloc extent of 512 KiB.
+/* Pools in slabs: 16 of 32 KiB, one jemalloc extent of 512 KiB.
 
    jemalloc keeps 128 bytes for each extent, for ever, and takes 300
-   nanoseconds to get and put one; a run has some bits for each pool instead.
-   A run with no pool in use goes back to jemalloc.  The free pools of the
+   nanoseconds to get and put one; a slab has some bits for each pool instead.
+   A slab with no pool in use goes back to jemalloc.  The free pools of the
    others decay here, as jemalloc's extents do, and by the same times; which is
    why the functions below belong to those of jemalloc_arena.h that have the
    same names.
@@ -39,25 +39,25 @@
 /* Bytes: what threads on different shards write is not in one line of the
    cache, nor in the one beside it, which processors fetch with it.  Two
    threads did 1.89 to 2.00 times what one does, with 64 bytes 1.22 to 1.98:
-   bench/programs/micro.c, seven runs of each by turns. */
+   bench/programs/micro.c, seven slabs of each by turns. */
 #define CAML_CACHE_LINES 128
 
-/* Runs by their address / CAML_RUN_SIZE: leaves of 1 MiB for 4 GiB each, of 48
-   bits of address */
-#define CAML_RUNS_LEAF ((size_t)1 << 13)
-#define CAML_RUNS_ROOT ((size_t)1 << 16)
+/* Slabs by their address / CAML_SLAB_SIZE: leaves of 1 MiB for 4 GiB each, of
+   48 bits of address */
+#define CAML_SLABS_LEAF ((size_t)1 << 13)
+#define CAML_SLABS_ROOT ((size_t)1 << 16)
 
-struct caml_run; /* see jemalloc_pools.c */
+struct caml_slab; /* see jemalloc_pools.c */
 
 struct caml_pool_shard {
   _Alignas(CAML_CACHE_LINES)
   pthread_mutex_t lock;     /* taken before jemalloc's */
   atomic_int waiting;       /* threads, for the lock, to get or put a pool */
-  struct caml_run* partial; /* runs that have free pools */
-  struct caml_run* walk;    /* of these, the next to be purged */
+  struct caml_slab* partial; /* slabs that have free pools */
+  struct caml_slab* walk;    /* of these, the next to be purged */
   bool by_force;            /* it is, whoever walks */
   size_t puts;
-  atomic_uint fresh;        /* runs taken without pages, as long as it grows */
+  atomic_uint fresh;        /* slabs taken without pages, as long as it grows */
   atomic_uint taken;        /* the same, whatever was taken with pages, up to
                                LARGE */
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
@@ -65,16 +65,16 @@ struct caml_pool_shard {
 
 struct caml_pools {
   struct caml_extents* extents;
-  int flags; /* of [mallocx], for a run */
+  int flags; /* of [mallocx], for a slab */
   unsigned per_page; /* pools that share a page of the kernel's: 1, or a power
                         of two */
   _Atomic ssize_t dirty_ms, muzzy_ms;
   atomic_int held; /* > 0: nothing decays */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
-  struct caml_run* _Atomic leaves[CAML_RUNS_ROOT];
+  struct caml_slab* _Atomic leaves[CAML_SLABS_ROOT];
 };
 
-/* Bytes in free pools of runs that are in use, but for those that share a page
+/* Bytes in free pools of slabs that are in use, but for those that share a page
    with one in use */
 struct caml_free_pools { size_t dirty, muzzy, retained; };
 
@@ -82,11 +82,11 @@ struct caml_free_pools { size_t dirty, muzzy, retained; };
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      int flags);
 
-/* A pool of a run, aligned to its size; NULL if there is no memory for one.
+/* A pool of a slab, aligned to its size; NULL if there is no memory for one.
    [shard]: any number, another for each domain.  From any thread. */
 void* caml_pools_get(struct caml_pools* pools, unsigned shard);
 
-/* False if [pool] is of no run.  From any thread. */
+/* False if [pool] is of no slab.  From any thread. */
 bool caml_pools_put(struct caml_pools* pools, void* pool);
 
 /* Until these are called nothing decays.  -1: never. */
@@ -94,7 +94,7 @@ void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms);
 void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms);
 
 /* Purges what is due; the other, all, by force.  Both give back to jemalloc the
-   runs that have no pool in use. */
+   slabs that have no pool in use. */
 void caml_pools_decay(struct caml_pools* pools);
 void caml_pools_purge(struct caml_pools* pools);
 
@@ -115,7 +115,7 @@ void caml_pools_lock(struct caml_pools* pools);
 void caml_pools_unlock(struct caml_pools* pools);
 void caml_pools_postfork_child(struct caml_pools* pools);
 
-/* The arena has been destroyed, the runs with it. */
+/* The arena has been destroyed, the slabs with it. */
 void caml_pools_end(struct caml_pools* pools);
 
 #endif /* CAML_JEMALLOC_POOLS_H */

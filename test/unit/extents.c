@@ -83,7 +83,7 @@ static void alloc_is_aligned_and_zero(void** state) {
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
     size_t size = sizes[i] * PAGE;
     char* p = get(size);
-    if (size >= CAML_FRAME_SIZE)
+    if (size >= CAML_HUGE_PAGE_SIZE)
       assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
     assert_true(is_zero(p, size));
     memset(p, 1, size);
@@ -180,7 +180,7 @@ static size_t noted(const char* p, size_t size) {
   return sum;
 }
 
-static void frames_that_are_charged_go(int resource) {
+static void huge_pages_that_are_charged_go(int resource) {
   char* p = get(16 * MIB);
   rlim_t old = set_limit(resource, FAR);
   memset(p, 1, 16 * MIB);
@@ -199,15 +199,15 @@ static void frames_that_are_charged_go(int resource) {
 
 static void dalloc_unmaps_under_ulimit_v(void** state) {
   (void)state;
-  frames_that_are_charged_go(RLIMIT_AS);
+  huge_pages_that_are_charged_go(RLIMIT_AS);
 }
 
 static void dalloc_unmaps_under_ulimit_d(void** state) {
   (void)state;
-  frames_that_are_charged_go(RLIMIT_DATA);
+  huge_pages_that_are_charged_go(RLIMIT_DATA);
 }
 
-static void dalloc_unmaps_whole_frames_only(void** state) {
+static void dalloc_unmaps_whole_huge_pages_only(void** state) {
   char* p = get(16 * MIB);
   rlim_t old = set_limit(RLIMIT_AS, FAR);
   (void)state;
@@ -222,7 +222,7 @@ static void dalloc_unmaps_whole_frames_only(void** state) {
   drop(p + 2 * MIB + PAGE, 14 * MIB - PAGE);
 }
 
-/* Every other frame: 128 holes are too many.  Those beside a hole make no
+/* Every other huge page: 128 holes are too many.  Those beside a hole make no
    more. */
 static void dalloc_leaves_few_mappings(void** state) {
   size_t n = 256, refused = 0, mapped;
@@ -521,7 +521,7 @@ int main(void) {
     T(dalloc_opts_out),
     T(dalloc_unmaps_under_ulimit_v),
     T(dalloc_unmaps_under_ulimit_d),
-    T(dalloc_unmaps_whole_frames_only),
+    T(dalloc_unmaps_whole_huge_pages_only),
     T(dalloc_leaves_few_mappings),
     T(dalloc_unmaps_when_closing),
     T(destroy_unmaps),

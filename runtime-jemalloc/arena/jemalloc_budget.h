@@ -21,8 +21,8 @@
    Independent of the arena, so that it can be tested alone.  Not to be called
    by two threads at once; [stretch] may be read by any. */
 
-#ifndef CAML_JEMALLOC_PACE_H
-#define CAML_JEMALLOC_PACE_H
+#ifndef CAML_JEMALLOC_BUDGET_H
+#define CAML_JEMALLOC_BUDGET_H
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -32,40 +32,40 @@
 
 /* The budget: one part of so many of all time, as automatic compactions
    have. */
-#define CAML_PACE_SHARE 50
+#define CAML_BUDGET_SHARE 50
 
 /* The most that is saved up, ns: about what it takes to purge a gigabyte (0.25
    to 0.4 s in bench/programs/phases.ml). */
-#define CAML_PACE_SAVED 250000000
+#define CAML_BUDGET_SAVED 250000000
 
 /* The most that decay times are stretched: from the default, a second, to
    beyond jemalloc's default, ten. */
-#define CAML_PACE_STRETCH 16
+#define CAML_BUDGET_STRETCH 16
 
 /* Since the arena was made */
-struct caml_pace_counts {
+struct caml_budget_counts {
   size_t purging; /* ns that it took */
   size_t purged;  /* bytes given back in the end */
   size_t taken;   /* bytes of address space that got pages */
 };
 
-struct caml_pace {
-  _Atomic unsigned stretch; /* a power of two, up to CAML_PACE_STRETCH */
-  int64_t budget;   /* ns, from -CAML_PACE_SAVED to CAML_PACE_SAVED */
-  uint64_t looked;  /* ns, of the last look */
-  struct caml_pace_counts counts; /* by then */
+struct caml_budget {
+  _Atomic unsigned stretch; /* a power of two, up to CAML_BUDGET_STRETCH */
+  int64_t balance;   /* ns, from -CAML_BUDGET_SAVED to CAML_BUDGET_SAVED */
+  uint64_t updated;  /* ns, of the last look */
+  struct caml_budget_counts counts; /* by then */
   size_t given;     /* bytes purged and not taken again */
   uint64_t changed; /* ns, when [stretch] was set */
 };
 
 /* [now], here and below, in ns, goes forward only. */
-void caml_pace_init(struct caml_pace* pace, uint64_t now);
+void caml_budget_init(struct caml_budget* budget, uint64_t now);
 
 /* The longest decay time asked for is [ms].  Is [stretch] another one now? */
-bool caml_pace_look(struct caml_pace* pace, uint64_t now,
-                    const struct caml_pace_counts* counts, ssize_t ms);
+bool caml_budget_update(struct caml_budget* budget, uint64_t now,
+                    const struct caml_budget_counts* counts, ssize_t ms);
 
 /* The decay time in force for one of [ms], which may be 0 or -1. */
-ssize_t caml_pace_decay(const struct caml_pace* pace, ssize_t ms);
+ssize_t caml_budget_decay(const struct caml_budget* budget, ssize_t ms);
 
-#endif /* CAML_JEMALLOC_PACE_H */
+#endif /* CAML_JEMALLOC_BUDGET_H */
