@@ -62,7 +62,7 @@ static bool apply(enum caml_heap_knob_index index, intnat value) {
 
 static void prefork(void) {
   caml_idle_prefork(&caml_heap_idle);
-  pthread_mutex_lock(&caml_heap.limit_lock);
+  caml_ranked_mutex_lock(&caml_heap.limit_lock);
   caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
@@ -72,7 +72,7 @@ static void postfork_parent(void) {
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
-  pthread_mutex_unlock(&caml_heap.limit_lock);
+  caml_ranked_mutex_unlock(&caml_heap.limit_lock);
   caml_idle_postfork_parent(&caml_heap_idle);
 }
 
@@ -80,7 +80,7 @@ static void postfork_child(void) {
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
-  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_ranked_mutex_postfork_child(&caml_heap.limit_lock);
   caml_idle_postfork_child(&caml_heap_idle);
 }
 
@@ -89,7 +89,7 @@ void caml_heap_memory_init(void) {
   if (failed)
     caml_fatal_error("cannot make the jemalloc arena of the major heap: %s",
                      failed);
-  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_ranked_mutex_init(&caml_heap.limit_lock, CAML_RANK_LIMIT);
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
   caml_background_init(&caml_heap.background, &caml_heap.arena);

@@ -10,11 +10,12 @@
 /*                                                                        */
 /**************************************************************************/
 
+#include "jemalloc_assert.h"
 #include "jemalloc_budget.h"
 
 #define NS_PER_MS 1000000ull /* as in jemalloc_thread.h, which has a clock */
 
-/* ns: more often it costs more than it tells */
+/* ns: an update more often would cost more than it tells */
 #define INTERVAL (50 * NS_PER_MS)
 
 void caml_budget_init(struct caml_budget* budget, uint64_t now) {
@@ -30,16 +31,19 @@ static int64_t within(int64_t least, int64_t n, int64_t most) {
 }
 
 static bool set(struct caml_budget* budget, unsigned stretch, uint64_t now) {
+  assert(caml_is_power_of_two(stretch) && stretch <= CAML_BUDGET_STRETCH);
   budget->stretch = stretch;
   budget->changed = now;
   return true;
 }
 
-/* ns of purging that was in vain since the last look, at what a byte has
-   cost */
+/* ns of purging that was in vain since the last update, at what a byte has cost
+   on average */
 static int64_t spend(struct caml_budget* budget,
                      const struct caml_budget_counts* counts) {
   size_t again = counts->taken - budget->counts.taken;
+  assert(counts->taken >= budget->counts.taken);
+  assert(counts->purged >= budget->counts.purged);
   budget->given += counts->purged - budget->counts.purged;
   if (again > budget->given) again = budget->given;
   budget->given -= again;
@@ -49,19 +53,22 @@ static int64_t spend(struct caml_budget* budget,
                     * (double)again);
 }
 
-/* A new decay time counts from the moment that it is set, for all pages (so
-   jemalloc has it).  So it is stretched further as soon as it still costs too
-   much, and shortened when it has passed. */
+/* jemalloc counts a new decay time, for all pages, from the moment that it is
+   set.  So the decay times are
+     - stretched further as soon as purging still costs too much;
+     - shortened only when the present ones have passed. */
 bool caml_budget_update(struct caml_budget* budget, uint64_t now,
                     const struct caml_budget_counts* counts, ssize_t ms) {
   int64_t earned, spent;
   uint64_t passed = now - budget->changed;
+  assert(now >= budget->updated && now >= budget->changed);
   if (now - budget->updated < INTERVAL) return false;
   earned = (int64_t)((now - budget->updated) / CAML_BUDGET_SHARE);
   spent = spend(budget, counts);
   budget->updated = now;
   budget->balance = within(-CAML_BUDGET_SAVED, budget->balance + earned - spent,
                            CAML_BUDGET_SAVED);
+  assert(earned >= 0 && spent >= 0);
   if (budget->balance < 0 && spent > earned
       && budget->stretch < CAML_BUDGET_STRETCH)
     return set(budget, budget->stretch * 2, now);
@@ -72,5 +79,6 @@ bool caml_budget_update(struct caml_budget* budget, uint64_t now,
 }
 
 ssize_t caml_budget_decay(const struct caml_budget* budget, ssize_t ms) {
+  assert(caml_is_power_of_two(budget->stretch));
   return ms <= 0 ? ms : ms * (ssize_t)budget->stretch;
 }

@@ -10,13 +10,16 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* How long unused pages stay, by what it costs to give them back.  A heap that
-   keeps cutting and freeing large blocks has its unused pages in many small
-   extents; with a decay of a second, to purge these and touch them again took
-   such a program more than half of its time.  So purging has a budget of time,
-   and where that is used up, the decay times are stretched, until it is kept
-   again.  What counts is what was in vain: a purge is charged when as many
-   bytes are taken again.
+/* The purge budget: how much time purging may take.
+
+   A heap that keeps cutting and freeing large blocks has its unused pages in
+   many small extents.  With a decay of a second, such a program spent more
+   than half of its time on purging these and on touching them again.  So
+   purging has a budget of time.  When it is used up, the decay times are
+   stretched, until purging keeps to it again.
+
+   Only what was in vain is charged: the purging of as many bytes as were taken
+   again since.
 
    Independent of the arena, so that it can be tested alone.  Not to be called
    by two threads at once; [stretch] may be read by any. */
@@ -30,16 +33,16 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* The budget: one part of so many of all time, as automatic compactions
-   have. */
+/* The budget is one part in so many of all time, as for automatic
+   compactions. */
 #define CAML_BUDGET_SHARE 50
 
-/* The most that is saved up, ns: about what it takes to purge a gigabyte (0.25
-   to 0.4 s in bench/programs/phases.ml). */
+/* ns: the most that is saved up, or owed.  It is about what it takes to purge
+   a gigabyte (0.25 to 0.4 s in bench/programs/phases.ml). */
 #define CAML_BUDGET_SAVED 250000000
 
-/* The most that decay times are stretched: from the default, a second, to
-   beyond jemalloc's default, ten. */
+/* Decay times are stretched at most by this: from the default, a second, to
+   beyond jemalloc's default, ten seconds. */
 #define CAML_BUDGET_STRETCH 16
 
 /* Since the arena was made */
@@ -52,16 +55,17 @@ struct caml_budget_counts {
 struct caml_budget {
   _Atomic unsigned stretch; /* a power of two, up to CAML_BUDGET_STRETCH */
   int64_t balance;   /* ns, from -CAML_BUDGET_SAVED to CAML_BUDGET_SAVED */
-  uint64_t updated;  /* ns, of the last look */
+  uint64_t updated; /* ns, when it last was */
   struct caml_budget_counts counts; /* by then */
   size_t given;     /* bytes purged and not taken again */
   uint64_t changed; /* ns, when [stretch] was set */
 };
 
-/* [now], here and below, in ns, goes forward only. */
+/* [now], here and below, is in ns and goes forward only. */
 void caml_budget_init(struct caml_budget* budget, uint64_t now);
 
-/* The longest decay time asked for is [ms].  Is [stretch] another one now? */
+/* Brings the budget up to date with [counts], which only grow.  [ms] is the
+   longest decay time asked for.  Returns whether [stretch] has changed. */
 bool caml_budget_update(struct caml_budget* budget, uint64_t now,
                     const struct caml_budget_counts* counts, ssize_t ms);
 

@@ -9,8 +9,9 @@ heap_sizeclasses = caml/sizeclasses.h
 else
 
 heap_memory_C_SOURCES = \
-  jemalloc_advice jemalloc_arena jemalloc_background jemalloc_extents \
-  jemalloc_huge jemalloc_limits jemalloc_budget jemalloc_pools jemalloc_thread \
+  jemalloc_advice jemalloc_arena jemalloc_background jemalloc_budget \
+  jemalloc_extents jemalloc_huge jemalloc_limits jemalloc_mutex \
+  jemalloc_pools jemalloc_thread \
   heap_allocate heap_knobs heap_limit heap_memory_jemalloc \
   heap_compact heap_cycle heap_finalise heap_idle heap_idle_collect \
   heap_overhead \

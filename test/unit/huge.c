@@ -290,7 +290,7 @@ static void decommit_page(void* p) {
   caml_huge_decommit(&huge, p, PAGE);
 }
 
-/* A huge page's last page comes or goes between the count that led to advice and
+/* The last page comes or goes between the count that led to advice and
    the mark itself. */
 static void a_count_that_changes_meanwhile_counts(void** state) {
   char* p;
@@ -319,7 +319,7 @@ static void a_forked_child_goes_on(void** state) {
   start(CAML_THP_ALWAYS);
   p = get(8 * HUGE_PAGE);
   caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
-  pthread_mutex_lock(&huge.lock);
+  caml_ranked_mutex_lock(&huge.lock);
   pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) {
@@ -328,7 +328,7 @@ static void a_forked_child_goes_on(void** state) {
     caml_huge_decommit(&huge, p, PAGE);
     _exit(is_plain(p) ? 0 : 1);
   }
-  pthread_mutex_unlock(&huge.lock);
+  caml_ranked_mutex_unlock(&huge.lock);
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_int_equal(status, 0);
   assert_true(is_huge(p));
