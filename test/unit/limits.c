@@ -32,7 +32,7 @@
 static struct caml_limits limits;
 static char setting;   /* of vm.overcommit_memory; 0: it cannot be read */
 static unsigned reads; /* of it */
-static time_t now;     /* s */
+static long now;       /* ms */
 
 int __wrap_open(const char* path, int flags, ...);
 int __wrap_open(const char* path, int flags, ...) {
@@ -53,7 +53,7 @@ int __wrap_open(const char* path, int flags, ...) {
 int __wrap_clock_gettime(clockid_t clock, struct timespec* t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec* t) {
   assert_int_equal(clock, CLOCK_MONOTONIC);
-  *t = (struct timespec){ .tv_sec = now };
+  *t = (struct timespec){ now / 1000, now % 1000 * 1000000 };
   return 0;
 }
 
@@ -62,7 +62,7 @@ static int setup(void** state) {
   memset(&limits, 0, sizeof(limits));
   setting = '0';
   reads = 0;
-  now = 1000;
+  now = 1000000;
   set_limit(RLIMIT_AS, RLIM_INFINITY);
   set_limit(RLIMIT_DATA, RLIM_INFINITY);
   return 0;
@@ -71,7 +71,7 @@ static int setup(void** state) {
 static void nothing_is_charged(void** state) {
   (void)state;
   for (setting = '0'; setting <= '1'; setting++) {
-    now += 2;
+    now += 2000;
     assert_false(caml_limits_charge(&limits));
   }
 }
@@ -97,13 +97,16 @@ static void the_setting_is_read_once_a_second(void** state) {
   (void)state;
   assert_false(caml_limits_charge(&limits));
   setting = '2';
-  for (int i = 0; i < 10; i++) assert_false(caml_limits_charge(&limits));
+  for (int i = 0; i < 10; i++) {
+    now += 99;
+    assert_false(caml_limits_charge(&limits));
+  }
   assert_int_equal(reads, 1);
-  now += 2;
+  now += 2000;
   assert_true(caml_limits_charge(&limits));
   assert_int_equal(reads, 2);
   setting = '0';
-  now += 2;
+  now += 2000;
   assert_false(caml_limits_charge(&limits));
 }
 
