@@ -189,28 +189,27 @@ static bool make_huge(struct caml_huge* huge, uintptr_t first, uintptr_t end) {
 }
 
 /* Changes the state of those huge pages, from [first] to before [end], that are
-   to be changed, a row of neighbours at a time.  Returns whether there were
-   any. */
-static bool advise_huge_pages(struct caml_huge* huge, uintptr_t first,
+   to be changed, a row of neighbours at a time.
+
+   Another thread that counts pages while the kernel is told still sees the old
+   state and does not take the lock.  So a row that was changed is looked at
+   again, in case it is to change back; its neighbours are not. */
+static void advise_huge_pages(struct caml_huge* huge, uintptr_t first,
                               uintptr_t end, enum state state) {
-  bool changed = false;
+  caml_ranked_mutex_assert_held(&huge->lock);
   for (uintptr_t n = first; n < end; n++) {
     uintptr_t row = n;
     while (n < end && is_to_be(huge, n, state)) n++;
-    if (n > row)
-      changed |= (state == PLAIN ? make_plain : make_huge)(huge, row, n);
+    if (n > row && (state == PLAIN ? make_plain : make_huge)(huge, row, n))
+      advise_huge_pages(huge, row, n, state == PLAIN ? HUGE : PLAIN);
   }
-  return changed;
 }
 
-/* Another thread that counts pages while the kernel is told still sees the old
-   state and does not take the lock.  So what was changed is looked at again. */
 static void change_states(struct caml_huge* huge, uintptr_t first,
                           uintptr_t end, enum state state) {
   assert(first < end);
   caml_ranked_mutex_lock(&huge->lock);
-  while (advise_huge_pages(huge, first, end, state))
-    state = state == PLAIN ? HUGE : PLAIN;
+  advise_huge_pages(huge, first, end, state);
   caml_ranked_mutex_unlock(&huge->lock);
 }
 
