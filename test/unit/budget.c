@@ -152,5 +152,5 @@ int main(void) {
     T(too_early_is_no_look),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
-  return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
 }
