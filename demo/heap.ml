@@ -66,14 +66,16 @@ let step name f =
   let start = Unix.gettimeofday () in
   let result = f () in
   let ms = (Unix.gettimeofday () -. start) *. 1000. in
-  let rss = in_channel "/proc/self/status" (fun ic -> kib_of_field ic "VmRSS") in
+  let rss = in_channel "/proc/self/status"
+    (fun ic -> kib_of_field ic "VmRSS") in
   let mappings = in_channel "/proc/self/maps" (fun ic -> count_lines ic 0) in
   Printf.printf "%s\t%d\t%d\t%d\t%.0f\n%!"
     name (rss / 1024) mappings (page_faults ()) ms;
   result
 
 let () =
-  let size = if Array.length Sys.argv > 1 then int_of_string Sys.argv.(1) else 1024 in
+  let size =
+    if Array.length Sys.argv > 1 then int_of_string Sys.argv.(1) else 1024 in
   step "start" ignore;
   let slots = ref (step (Printf.sprintf "grow to %d MiB" size)
                      (fun () -> grow (size * mib))) in

@@ -265,8 +265,8 @@ module Mallctl = struct
   type documented = Is : 'a ty -> documented | Not_offered
 
   (* The names that jemalloc(3) of 5.3.1 documents, # for a number.  Not
-     offered: values that are pointers, and thread caches: the heap uses none, and
-     jemalloc 5.3.1 crashes where there is none. *)
+     offered: values that are pointers, and thread caches: the heap uses none,
+     and jemalloc 5.3.1 crashes where there is none. *)
   let documented = [
       Is Bool,
       "background_thread config.cache_oblivious config.debug config.fill \
@@ -396,7 +396,8 @@ module Mallctl = struct
     | None, Set -> error name (Wrong_type "not documented, and not to be set")
     | None, Get ->
       match ty with
-      | String | Command -> error name (Wrong_type "not documented, or a number")
+      | String | Command ->
+        error name (Wrong_type "not documented, or a number")
       | _ -> ()
 
   (* ENOENT and the like *)
@@ -436,7 +437,8 @@ module Mallctl = struct
     | _ -> true
 
   let set_at ty name where value =
-    if not (fits ty value) then error name (Refused "the value is out of range");
+    if not (fits ty value) then
+      error name (Refused "the value is out of range");
     match set_unchecked ty where value with
     | Ok () -> ()
     | Error code -> failed name Set code

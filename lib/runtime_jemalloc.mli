@@ -26,11 +26,12 @@ val jemalloc_version : unit -> string
     and merges), calls that failed, and the time spent in the kernel by both. *)
 type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
 
-(** Pools, in use and free, are counted at one moment. What jemalloc counts (from
-    [allocated] to [resident], extents and purges) is of about that moment, unless
-    others keep calling {!Mallctl.refresh}: blocks of other domains may come and go
-    while it adds up. In any case [allocated >= pools + large_blocks]. Purges and hooks
-    count from the start of the program; a forked child goes on from its parent's. *)
+(** Pools, in use and free, are counted at one moment. What jemalloc counts
+    (from [allocated] to [resident], extents and purges) is of about that
+    moment, unless others keep calling {!Mallctl.refresh}: blocks of other
+    domains may come and go while it adds up. In any case [allocated >= pools +
+    large_blocks]. Purges and hooks count from the start of the program; a
+    forked child goes on from its parent's. *)
 type statistics = {
   pools : int;  (** pools in use *)
   large_blocks : int;  (** large blocks in use *)
@@ -58,12 +59,12 @@ type statistics = {
   muzzy_purge_calls : int;
   muzzy_purged : int;
   decay_stretch : int;
-      (** how many times longer than asked for free pages stay, since purging in vain took
-          more than 2% of the time; 1: just as long *)
+      (** how many times longer than asked for free pages stay, since purging
+          in vain took more than 2% of the time; 1: just as long *)
   heap_limit : int;  (** the knob; 0: none *)
   refused_threads : int;
-      (** how often the system refused to make a thread of the runtime's, without
-          which memory goes back only while the program runs *)
+      (** how often the system refused to make a thread of the runtime's,
+          without which memory goes back only while the program runs *)
   idle_collections : int;  (** collections of an idle program *)
   idle_given_up : int;  (** others, which it came back in *)
   idle_compactions : int;  (** collections that ended with a compaction *)
@@ -195,10 +196,10 @@ val pressure : unit -> float
 type limit_hook
 
 val on_limit : ?above:float -> (unit -> unit) -> limit_hook
-(** [on_limit ~above f] calls [f] at the end of a major cycle of this domain that
-    leaves {!pressure} at [above] (default: 0.8) or more: with the garbage
-    gone. Since the runtime runs such cycles before it says [Out_of_memory], [f]
-    can make room in time. It is called as a [Gc] alarm is, between two
+(** [on_limit ~above f] calls [f] at the end of a major cycle of this domain
+    that leaves {!pressure} at [above] (default: 0.8) or more: with the garbage
+    gone. Since the runtime runs such cycles before it says [Out_of_memory],
+    [f] can make room in time. It is called as a [Gc] alarm is, between two
     instructions of the program; an exception that it raises is raised there. *)
 
 val remove : limit_hook -> unit
@@ -269,7 +270,8 @@ end
 
 val stats_print : ?options:string -> unit -> string
 (** What malloc_stats_print of jemalloc(3) prints; [options] are its own: ["J"]
-    is JSON, and each of [gmdablxeh] leaves something out. A few milliseconds. *)
+    is JSON, and each of [gmdablxeh] leaves something out. A few
+    milliseconds. *)
 
 val output_stats : ?options:string -> out_channel -> unit
 (** The same to a channel. *)

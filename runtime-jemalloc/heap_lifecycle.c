@@ -63,7 +63,7 @@ static bool apply(enum caml_heap_knob_index index, intnat value) {
 
 static void prefork(void) {
   caml_idle_prefork(&caml_heap_idle);
-  pthread_mutex_lock(&caml_heap.limit_lock);
+  caml_ranked_mutex_lock(&caml_heap.limit_lock);
   caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
@@ -73,7 +73,7 @@ static void postfork_parent(void) {
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
-  pthread_mutex_unlock(&caml_heap.limit_lock);
+  caml_ranked_mutex_unlock(&caml_heap.limit_lock);
   caml_idle_postfork_parent(&caml_heap_idle);
 }
 
@@ -81,13 +81,13 @@ static void postfork_child(void) {
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
-  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_ranked_mutex_postfork_child(&caml_heap.limit_lock);
   caml_idle_postfork_child(&caml_heap_idle);
 }
 
 void caml_heap_init(void) {
   caml_heap_source_init();
-  pthread_mutex_init(&caml_heap.limit_lock, NULL);
+  caml_ranked_mutex_init(&caml_heap.limit_lock, CAML_RANK_LIMIT);
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
   /* After jemalloc's own: its locks are taken after ours and free before a

@@ -14,8 +14,9 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 1' HUP INT TERM
 
-# For OCAMLRUNPARAM, where the debug runtime can verify the heap: 5.3's, stock's too,
-# fails an assertion when it does so after a compaction of garbage.
+# For OCAMLRUNPARAM, where the debug runtime can verify the heap: 5.3's,
+# stock's too, fails an assertion when it does so after a compaction of
+# garbage.
 case ${OCAML_VERSION-} in
   5.[123].*) VERIFY= ;;
   *) VERIFY=V=1 ;;
@@ -58,13 +59,14 @@ check() {
   fi
 }
 
-# The value of the kernel's setting $1, also where it is "always [madvise] never"
+# The value of the kernel's setting $1, also where it is "always [madvise]
+# never"
 setting() {
   sed 's/.*\[\(.*\)\].*/\1/' "$1"
 }
 
-# Why the setting $1 of the machine cannot be changed, as root on a machine that is
-# for tests; nothing if it can.
+# Why the setting $1 of the machine cannot be changed, as root on a machine
+# that is for tests; nothing if it can.
 machine_says_no() {
   if test -z "$CHECK_MACHINE"; then
     echo "changes the machine's settings: run make check CHECK_MACHINE=yes as root"

@@ -95,8 +95,7 @@ def counts(context, p, command, mappings=False, instructions=False):
     for r in candidates_for(context, p):
         argv = command(r, 0, context.arguments(p))
         row = {"program": p.label, "runtime": r.name}
-        row["calls_by_name"] = measure.memory_calls(argv, r.environment())
-        row["calls"] = sum(row["calls_by_name"].values())
+        row["calls"] = sum(measure.memory_calls(argv, r.environment()).values())
         if mappings:
             row["mappings"] = measure.timed(argv, r.environment(),
                                             mappings=True)["mappings"]
@@ -131,7 +130,7 @@ def workers(context):
                 row = measure.sampled(
                     context.tool, [compiled.executable(r)] + context.arguments(p),
                     r.environment())
-                if number != 0:
+                if number != 0 or p.label != programs.PLOTTED:
                     row.pop("samples")
                 return row
 
@@ -258,8 +257,8 @@ def micro(context):
     os.makedirs(context.work, exist_ok=True)
     arena = os.path.join(context.source, "runtime-jemalloc", "arena")
     sources = [os.path.join(arena, f"jemalloc_{n}.c")
-               for n in ("advice", "arena", "extents", "huge", "limits", "pace",
-                         "pools")]
+               for n in ("advice", "arena", "budget", "extents", "huge", "limits",
+                         "mutex", "pools")]
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,
          os.path.join(context.programs, "micro.c")] + sources

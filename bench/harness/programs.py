@@ -62,6 +62,9 @@ def workers(call, wait):
         "workers", f"2 4 200 {call} {wait}", f"2 2 100 {call} {wait}")
 
 
+PLOTTED = workers(CALLS[0], WAITS[0]).label  # its memory over time is in the report
+
+
 PHASES = program("phases", "phases", "1024 15", "256 5")
 PHASES_STAY = program("phases, survivors stay", "phases", "1024 15 stay",
                       "256 5 stay")

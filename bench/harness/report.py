@@ -1,12 +1,12 @@
-"""bench/report.md and its plots, from the results of all versions."""
+"""bench/report.md, its plots, and the tables behind it (bench/tables), from the
+results of all versions."""
 
 import glob
-import json
 import math
 import os
 import statistics
 
-from . import plots
+from . import plots, programs, results
 
 OURS = "ours"
 HUGE_PAGES = "ours, huge pages"
@@ -141,33 +141,33 @@ TITLES = {"workers": "Workers", "phases": "Phases", "growth": "Growth",
           "compaction": "Gc.compact"}
 
 
-def group_table(results, group):
+def group_table(r, group):
     columns = COLUMNS[group]
     rows = []
-    for program in results.programs(group):
-        for runtime in results.runtimes(group):
-            if not results.rows(group, program=program, runtime=runtime):
+    for program in r.programs(group):
+        for runtime in r.runtimes(group):
+            if not r.rows(group, program=program, runtime=runtime):
                 continue
             if runtime == "stock":
-                cells = [absolute(results.median(group, program, runtime, column), column)
+                cells = [absolute(r.median(group, program, runtime, column), column)
                          for column, _ in columns]
             else:
-                cells = [spread(results.ratios(group, program, runtime, column))
+                cells = [spread(r.ratios(group, program, runtime, column))
                          for column, _ in columns]
             rows.append([program, runtime] + cells)
     return table(["program", "runtime"] + [name for _, name in columns], rows)
 
 
-def worst(results, column):
+def worst(r, column):
     groups = "growth", "churn", "real", "domains", "phases", "compaction"
-    if not all(results.groups.get(g) for g in groups):
+    if not all(r.groups.get(g) for g in groups):
         return None, None
-    found = [(r, p) for g in groups for p in results.programs(g)
-             if (r := results.ratio(g, p, OURS, column)) is not None]
+    found = [(x, p) for g in groups for p in r.programs(g)
+             if (x := r.ratio(g, p, OURS, column)) is not None]
     return max(found, default=(None, None))
 
 
-WAITING = "none, a second of waiting"
+WAITING = programs.PLOTTED
 BACK_TO_BACK = "none, back to back"
 COMPACTING = "compact, a second of waiting"
 SMALL = "small blocks, 1 GiB"
@@ -252,12 +252,12 @@ def first_screen(r):
     peak, program = worst(r, "rss")
     return "".join([
         f"On {r.title}:\n\n",
-        sentence("Forked workers that wait between tasks, nothing called: {} of stock's "
+        sentence("Forked workers that wait between tasks and call nothing: {} of stock's "
                  "memory, {} of its time, {} of its CPU.",
                  *(r.ratio("workers", WAITING, OURS, column)
                    for column in ("mean_pss", "wall", "cpu"))),
-        sentence("A program that peaks and works on with a twentieth: {} of stock's "
-                 "memory in the end.", r.ratio("phases", "phases", OURS, "end_rss")),
+        sentence("A program that keeps a twentieth of its peak and works on: {} of stock's "
+                 "memory at the end.", r.ratio("phases", "phases", OURS, "end_rss")),
         sentence("Growing: {} of the time, {} of the memory system calls, with huge "
                  "pages {} of the page faults.",
                  r.geometric(["growth"], OURS, "wall")[0],
@@ -269,15 +269,15 @@ def first_screen(r):
     ])
 
 
-def defaults_table(results):
+def defaults_table(r):
     rows = []
-    for program in results.programs("defaults"):
-        for runtime in results.runtimes("defaults"):
-            if not results.rows("defaults", program=program, runtime=runtime):
+    for program in r.programs("defaults"):
+        for runtime in r.runtimes("defaults"):
+            if not r.rows("defaults", program=program, runtime=runtime):
                 continue
-            get = lambda column: results.median("defaults", program, runtime, column)
-            time = results.ratios("defaults", program, runtime, "seconds", "default")
-            steps = results.ratios("defaults", program, runtime, "steps", "default")
+            get = lambda column: r.median("defaults", program, runtime, column)
+            time = r.ratios("defaults", program, runtime, "seconds", "default")
+            steps = r.ratios("defaults", program, runtime, "steps", "default")
             memory = get("mean_rss") if get("left") is None else get("left")
             rows.append([program, f"`{runtime}`", spread(time or [1 / s for s in steps]),
                          f"{get('faults'):.0f}", f"{memory:.0f}",
@@ -287,7 +287,7 @@ def defaults_table(results):
 
 
 def small_tables(r):
-    lines = ["### From C, and blocking\n", measured(r, "micro", "blocking")]
+    lines = ["## Calls from C, and blocking sections\n", measured(r, "micro", "blocking")]
     if r.groups.get("micro"):
         get = lambda column: r.median("micro", "micro", OURS, column)
         lines.append("From C, put back and get one of 1,000, nanoseconds:\n")
@@ -317,38 +317,51 @@ def measured(r, *groups):
     return f"Measured {when}.\n" if when else ""
 
 
-def section(r, directory):
-    parts = [f"## {r.title}\n", machine_lines(r)]
+def tables(r):
+    parts = [f"# Tables: {r.title}\n", READING, machine_lines(r)]
     if r.quick:
         parts.append("Sizes are a quarter, or less, of what the programs' names say.\n")
     for group, title in TITLES.items():
         if r.groups.get(group):
-            parts += [f"### {title}\n", measured(r, group), group_table(r, group)]
+            parts += [f"## {title}\n", measured(r, group), group_table(r, group)]
     if r.groups.get("micro") or r.groups.get("blocking"):
         parts.append(small_tables(r))
     if r.groups.get("defaults"):
-        parts += ["### Why the knobs have their defaults\n", measured(r, "defaults"),
+        parts += ["## Why the knobs have their defaults\n", measured(r, "defaults"),
                   defaults_table(r)]
     return "\n".join(parts)
 
 
-INTRODUCTION = """\
-# Ours beside stock
+READING = """\
+Every figure is a ratio to stock's of the same round: the median, and in brackets the
+quartiles. Below 1 is less. Stock's own lines give its medians. The runtimes take turns
+in each round, and the first round is not counted. The summary is
+[the report](../report.md).
+"""
 
-Every figure is a ratio to stock's of the same round, the runtimes interleaved, after a
-round that is not counted: the median, and in brackets the quartiles. Below 1 is less.
-Stock's own lines give its medians.
-`make bench` measures again and writes this page; `make bench-quick` takes ten minutes.
+INTRODUCTION = """\
+# Benchmarks: runtime-jemalloc beside stock OCaml
+
+*Stock* is OCaml's own runtime, *ours* the variant on jemalloc. A figure is ours divided by
+stock's: below 1 is less. `make bench` measures again and writes this page;
+`make bench-quick` takes ten minutes.
+
+| group | what its programs do |
+| --- | --- |
+| workers | forked workers build 200 MiB a task, keep 2 to 10% of it, and wait or go on |
+| phases | a peak of 1 GiB, then work on the scattered twentieth that survives |
+| growth | a heap that grows to its size, all of it kept |
+| churn | heaps of a steady size, of many kinds of blocks |
+| real | OCaml's compiler, its toplevel, an interpreter in bytecode |
+| domains | a domain that passes blocks to another; domains that begin and end |
+| Gc.compact | a heap of 2 GiB, a part of it dropped, compacted |
 """
 
 
 def write(here):
-    """Writes report.md into [here], from the results in it."""
+    """Writes report.md and its tables into [here], from the results in it."""
     paths = sorted(glob.glob(os.path.join(here, "results", "*.json")))
-    found = []
-    for path in paths:
-        with open(path) as f:
-            found.append(Results(json.load(f)))
+    found = [Results(results.load(path)) for path in paths]
     # a quick result only for versions that have no other
     full = [r.ocaml for r in found if not r.quick]
     found = [r for r in found if not r.quick or r.ocaml not in full]
@@ -358,9 +371,16 @@ def write(here):
     if first.groups.get("workers"):
         plots.workers(first, WAITING, os.path.join(here, "plots", "workers.svg"))
         parts.append("![Summed PSS of the workers over time](plots/workers.svg)\n")
-    parts += ["## What was to be reached\n", target_table(found)]
+    parts += ["## Targets\n", target_table(found)]
     with open(os.path.join(here, "missed.md")) as f:
         parts.append(f.read())
-    parts += [section(r, here) for r in found]
+    parts.append("## All figures\n")
+    os.makedirs(os.path.join(here, "tables"), exist_ok=True)
+    for r in found:
+        name = f"tables/{r.ocaml}.md"
+        with open(os.path.join(here, name), "w") as f:
+            f.write(tables(r))
+        shown = [title for group, title in TITLES.items() if r.groups.get(group)]
+        parts.append(f"* [{r.title}]({name}): {', '.join(shown)}\n")
     with open(os.path.join(here, "report.md"), "w") as f:
         f.write("\n".join(parts))

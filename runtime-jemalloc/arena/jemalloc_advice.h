@@ -10,14 +10,16 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* What the kernel is told about memory, and may not know: an older kernel, or
-   a filter in front of it, refuses some of it at every call.  Such a refusal is
-   remembered, for the process, and the call is left out; the heap does without.
+/* Advice to the kernel about memory.
 
-   It is made again now and then, since a refusal may end: MADV_FREE is refused
-   of locked memory too, and a program may lock its memory for a while only.
-   After the first refusal 1,024 calls are left out, after each further one in a
-   row twice as many as before. */
+   Some kernels do not know some advice: an older kernel, or a filter in front
+   of the kernel, refuses it at every call.  The process remembers such a
+   refusal and leaves the call out; the heap does without.
+
+   A refusal may end: MADV_FREE is also refused for locked memory, and a
+   program may lock its memory for a while only.  So the call is made again now
+   and then.  After the first refusal 1,024 calls are left out, after each
+   further one in a row twice as many as before. */
 
 #ifndef CAML_JEMALLOC_ADVICE_H
 #define CAML_JEMALLOC_ADVICE_H
@@ -25,7 +27,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Calls left out after the first refusal, and at most */
+/* Calls that are left out after the first refusal, and at most */
 #define CAML_ADVICE_LEFT_OUT 1024u
 #define CAML_ADVICE_LEFT_OUT_MOST (1u << 30)
 
@@ -41,11 +43,11 @@ enum caml_advice {
   CAML_N_ADVICES
 };
 
-/* Did the kernel do as it was told for [size] bytes from [p], whole pages?
-   From any thread. */
+/* Gives advice for [size] bytes from [p], whole pages.  False if the kernel
+   refused it, or would as far as is known.  From any thread. */
 bool caml_advise(void* p, size_t size, enum caml_advice advice);
 
-/* Was [advice] refused when it was last given, and not for want of memory or
+/* Was [advice] refused when it was last given, other than for want of memory or
    the like?  From any thread. */
 bool caml_advice_is_refused(enum caml_advice advice);
 

@@ -12,10 +12,6 @@
 
 #define _GNU_SOURCE /* clock_gettime */
 
-#ifndef DEBUG
-#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
-#endif
-#include <assert.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,18 +19,20 @@
 #include <unistd.h>
 #include "jemalloc.h"
 #include "jemalloc_arena.h"
+#include "jemalloc_assert.h"
 #include "jemalloc_thread.h"
 
-/* Bytes: of a gigabyte, what others hardly miss */
+/* Bytes.  Of a gigabyte they are hardly missed. */
 #define MOST_ROOM ((size_t)32 << 20)
 
-/* As many free parts of the address space are given back at once: glibc's qsort
-   allocates from 1,024 bytes on, and a thread's first malloc maps 64 MiB */
+/* So many free parts of the address space are given back at once: they are
+   sorted in less than 1,024 bytes.  From there on glibc's qsort allocates, and
+   the first malloc of a thread maps 64 MiB. */
 #define TRIM_PARTS 63
 
-/* Bytes: jemalloc's largest size class with slabs, where pages are of 4 KiB;
-   where they are larger, slabs are too, and get their pages as they are
-   touched. */
+/* Bytes: the largest of jemalloc's size classes with slabs, where pages are
+   4 KiB.  Where pages are larger, slabs are larger too, and get their pages as
+   they are touched. */
 #define SLAB_BLOCK_MOST ((size_t)14 << 10)
 
 /* Calls mallctl "arena.<index>.<name>". */
@@ -47,7 +45,8 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
   return je_mallctl(path, NULL, NULL, new_value, new_size);
 }
 
-/* Those in force: by what was asked for, and by the pace */
+/* Sets the decay time in force, which follows from the one asked for and from
+   the budget. */
 static bool set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) != 0) return false;
   caml_pools_set_dirty_decay(&arena->pools, ms);
@@ -62,21 +61,21 @@ static bool set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
 
 bool caml_arena_set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   arena->dirty_ms = ms;
-  return set_dirty_decay(arena, caml_pace_decay(&arena->pace, ms));
+  return set_dirty_decay(arena, caml_budget_decay(&arena->budget, ms));
 }
 
 bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
   arena->muzzy_ms = ms;
-  return set_muzzy_decay(arena, caml_pace_decay(&arena->pace, ms));
+  return set_muzzy_decay(arena, caml_budget_decay(&arena->budget, ms));
 }
 
-/* As from jemalloc 5.3.1 */
+/* Does a block of a few pages take these pages only?  As from jemalloc 5.3.1 */
 static bool is_exact(size_t page) {
   return je_nallocx(9 * page, 0) == 9 * page;
 }
 
-/* Why there is no arena, as far as it is known: jemalloc does not start where
-   the kernel's pages are larger than those that it was built for. */
+/* Why there is no arena, in words, as far as is known.  jemalloc does not start
+   where the kernel's pages are larger than those that it was built for. */
 static const char* why_not(void) {
   static char why[256];
   size_t kernel = (size_t)sysconf(_SC_PAGESIZE);
@@ -88,7 +87,7 @@ static const char* why_not(void) {
            "of %zu KiB; link with a runtime that was built "
            "--with-lg-page=%d, in build-aux/configure-jemalloc",
            built >> 10, kernel >> 10, __builtin_ctzl(kernel));
-#else /* one that is installed does not say */
+#else /* a jemalloc that is installed does not say for which it was built */
   snprintf(why, sizeof(why),
            "no memory, too many arenas, or a jemalloc that was built for "
            "smaller pages than this kernel's, which are of %zu KiB",
@@ -97,9 +96,9 @@ static const char* why_not(void) {
   return why;
 }
 
-/* Where memory is locked, all of a step has pages: jemalloc's, a fifth of the
-   heap as a rule, are smaller.  A lock that comes later finds one step that is
-   not. */
+/* Limits jemalloc's steps, which are a fifth of the heap as a rule.  Where
+   memory is locked, all of a step gets pages.  When memory is locked later,
+   one step is still of the old size. */
 static void limit_steps(struct caml_arena* arena) {
   size_t step = caml_extents_step(&arena->extents);
   arena_ctl(arena, "retain_grow_limit", &step, sizeof(step));
@@ -115,63 +114,68 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   caml_extents_started(&arena->extents);
   /* No thread cache: it would hide pools from decay, and [sdallocx] would
      put what one domain frees in reach of that domain only. */
-  pthread_mutex_init(&arena->statistics, NULL);
-  pthread_mutex_init(&arena->trim, NULL);
-  caml_pace_init(&arena->pace, caml_heap_now());
+  caml_ranked_mutex_init(&arena->statistics, CAML_RANK_STATISTICS);
+  caml_ranked_mutex_init(&arena->trim, CAML_RANK_TRIM);
+  caml_budget_init(&arena->budget, caml_heap_now());
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
   arena->exact = is_exact(arena->extents.page);
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents,
-                  arena->flags | MALLOCX_ALIGN(CAML_RUN_SIZE));
-  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
+                  arena->flags | MALLOCX_ALIGN(CAML_SLAB_SIZE));
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   return NULL;
 }
 
-/* The largest of jemalloc's size classes, four to a doubling, up to [size], a
-   multiple of a page from four pages up. */
+/* The largest of jemalloc's size classes up to [size] bytes, which are pages,
+   four or more.  There are four classes to a doubling. */
 static size_t size_class_below(size_t size) {
   size_t doubling = (size_t)1 << (8 * sizeof(size_t) - 1);
+  assert(caml_is_pages(NULL, size));
   while (doubling > size) doubling >>= 1;
   return size & -(doubling / 4);
 }
 
-/* Where sizes are pages, jemalloc takes the whole of the next size class from
-   fresh address space, and leaves the rest free: up to a fifth, which no block
-   of this size can use.  So the class below is taken and grown in its place;
-   where something is in the way, once more from somewhere else. */
+/* A block of a size between two size classes.  From fresh address space
+   jemalloc takes the whole of the next class and leaves the rest free: up to a
+   fifth, which no block of this size can use.  So a block of the class below
+   is taken and grown in its place.  If something is in the way, another is
+   tried. */
 static void* get_between_classes(struct caml_arena* arena, size_t size,
                                  size_t below, int more_tries) {
   void *block = je_mallocx(below, arena->flags), *other;
+  assert(below < size && more_tries >= 0);
   if (block == NULL) return NULL;
   if (je_xallocx(block, size, 0, arena->flags) >= size) {
     /* as in caml_arena_get */
-    caml_extents_is_fresh_run(&arena->extents, (char*)block + below);
+    caml_extents_clear_fresh(&arena->extents, (char*)block + below);
     return block;
   }
   other = more_tries > 0
     ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
-  caml_extents_is_fresh_run(&arena->extents, block); /* it is not kept */
+  caml_extents_clear_fresh(&arena->extents, block); /* it goes back */
   je_sdallocx(block, below, arena->flags);
   return other;
 }
 
-/* Near the end of the address space jemalloc's next step does not fit any
-   more, and it maps each block by itself, as large as its size class.  From
-   free dirty pages, which this makes, it takes no more than the block. */
+/* Makes free dirty pages, from which jemalloc takes no more than each block
+   needs.  Near the end of the address space its next step does not fit any
+   more: without such pages it would map each block by itself, as large as its
+   size class. */
 static void make_room(struct caml_arena* arena) {
   void* room = NULL;
   size_t size = 2 * MOST_ROOM;
-  while (room == NULL && size > CAML_FRAME_SIZE)
+  while (room == NULL && size > CAML_HUGE_PAGE_SIZE)
     room = je_mallocx(size /= 2, arena->flags);
   if (room != NULL) je_sdallocx(room, size, arena->flags);
 }
 
-/* Where steps are small, a block that is large has a mapping made for it, and
-   there is nothing that it could grow into. */
+/* Does jemalloc make a mapping for a block of [size] bytes?  It does for a
+   large block where steps are small, and then there is nothing that the block
+   could grow into. */
 static bool maps_by_itself(struct caml_arena* arena, size_t size) {
   return atomic_load(&arena->extents.limits.locked)
-    && size >= CAML_FRAME_SIZE
+    && size >= CAML_HUGE_PAGE_SIZE
     && size >= caml_extents_step(&arena->extents) / 2;
 }
 
@@ -189,8 +193,8 @@ static void* get(struct caml_arena* arena, size_t size) {
   return block != NULL ? block : je_mallocx(size, arena->flags);
 }
 
-/* Free address space in pieces where no block fits makes room for one, if it is
-   given back to whoever charges for it. */
+/* Tries again after free address space went back, if it is charged for: it may
+   have been in pieces that are too small for the block. */
 static void* get_after_trim(struct caml_arena* arena, size_t size) {
   if (!caml_limits_charge(&arena->extents.limits)) return NULL;
   caml_arena_purge(arena);
@@ -208,9 +212,11 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
-  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
-  /* it may look like a run, and be one some day, of dirty pages */
-  if (block != NULL) caml_extents_is_fresh_run(&arena->extents, block);
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
+  /* it may have been noted as a slab of pools, and may become one of dirty
+     pages later */
+  if (block != NULL) caml_extents_clear_fresh(&arena->extents, block);
+  assert(size < 16 || (uintptr_t)block % 16 == 0);
   return block;
 }
 
@@ -228,27 +234,32 @@ size_t caml_arena_committed(const struct caml_arena* arena) {
     + atomic_load_explicit(&arena->extents.in_blocks, memory_order_relaxed);
 }
 
-/* Blocks with mappings go, too: then the difference may be negative. */
+/* Blocks with mappings of their own are freed, too, so the difference may be
+   negative. */
 void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
                          size_t before) {
-  ssize_t committed = (ssize_t)(caml_arena_committed(arena) - before);
+  ssize_t committed;
+  assert(p != NULL && size > 0);
+  committed = (ssize_t)(caml_arena_committed(arena) - before);
   if (committed > 0 && (size_t)committed >= size / 2)
     caml_extents_fill(p, size);
 }
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = caml_pools_get(&arena->pools, shard);
-  if (caml_extents_grown(&arena->extents)) limit_steps(arena);
+  assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   if (pool == NULL) pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
   return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
 }
 
 void caml_arena_put_pool(struct caml_arena* arena, void* pool) {
+  assert(pool != NULL);
   if (!caml_pools_put(&arena->pools, pool))
     je_sdallocx(pool, CAML_POOL_SIZE, arena->flags);
 }
 
-/* ns that purging has taken in all */
+/* ns that purging has taken since the arena was made */
 static size_t purging(const struct caml_arena* arena) {
   return atomic_load(&arena->extents.purge_lazy.nanoseconds)
     + atomic_load(&arena->extents.decommit.nanoseconds);
@@ -256,13 +267,14 @@ static size_t purging(const struct caml_arena* arena) {
 
 struct part { void* p; size_t size; };
 
-/* What jemalloc retains in whole frames, the largest first.  How many? */
+/* Takes what jemalloc retains in whole huge pages, the largest first.  Returns
+   how many parts. */
 static unsigned take_parts(struct caml_arena* arena, struct part* parts) {
-  int flags = arena->flags | MALLOCX_ALIGN(CAML_FRAME_SIZE);
-  size_t size = CAML_FRAME_SIZE;
+  int flags = arena->flags | MALLOCX_ALIGN(CAML_HUGE_PAGE_SIZE);
+  size_t size = CAML_HUGE_PAGE_SIZE;
   unsigned n = 0;
   while (size <= caml_extents_mapped(&arena->extents) / 2) size *= 2;
-  for (; size >= CAML_FRAME_SIZE; size /= 2) {
+  for (; size >= CAML_HUGE_PAGE_SIZE; size /= 2) {
     void* p;
     while (n < TRIM_PARTS && (p = je_mallocx(size, flags)) != NULL)
       parts[n++] = (struct part){ p, size };
@@ -275,16 +287,19 @@ static int by_address(const void* a, const void* b) {
   return (p > q) - (p < q);
 }
 
-/* jemalloc never evicts what it retains: it is taken and put back, which makes
-   it dirty, and purged, in the order in which it was put back: each is unmapped
-   behind the one before, so that mappings stay few.  Is there more? */
+/* Unmaps parts of what jemalloc retains, and returns whether there may be more.
+   jemalloc never evicts what it retains.  So it is taken and put back, which
+   makes it dirty, and purged: in the order in which it was put back, each part
+   behind the one before, so that mappings stay few. */
 static bool trim_once(struct caml_arena* arena) {
   size_t before = caml_extents_mapped(&arena->extents);
   struct part parts[TRIM_PARTS];
   unsigned n;
+  caml_ranked_mutex_assert_held(&arena->trim);
   caml_extents_begin_trim(&arena->extents);
   n = take_parts(arena, parts);
   caml_extents_end_trim(&arena->extents);
+  assert(n <= TRIM_PARTS);
   qsort(parts, n, sizeof(parts[0]), by_address);
   for (unsigned i = 0; i < n; i++)
     je_sdallocx(parts[i].p, parts[i].size, arena->flags);
@@ -295,9 +310,9 @@ static bool trim_once(struct caml_arena* arena) {
 void caml_arena_trim(struct caml_arena* arena) {
   atomic_store(&arena->trimmed, atomic_load(&arena->extents.decommit.bytes));
   if (!caml_limits_charge(&arena->extents.limits)) return;
-  pthread_mutex_lock(&arena->trim);
+  caml_ranked_mutex_lock(&arena->trim);
   while (trim_once(arena)) ;
-  pthread_mutex_unlock(&arena->trim);
+  caml_ranked_mutex_unlock(&arena->trim);
 }
 
 bool caml_arena_purge(struct caml_arena* arena) {
@@ -318,23 +333,28 @@ bool caml_arena_purge_lazily(struct caml_arena* arena) {
   return done;
 }
 
-void caml_arena_pace(struct caml_arena* arena) {
+void caml_arena_update_budget(struct caml_arena* arena) {
   ssize_t dirty = arena->dirty_ms, muzzy = arena->muzzy_ms;
   ssize_t most = dirty > muzzy ? dirty : muzzy;
-  struct caml_pace_counts counts = {
-    .purging = purging(arena) - atomic_load(&arena->asked),
+  size_t all = purging(arena), asked = atomic_load(&arena->asked);
+  struct caml_budget_counts counts = {
+    /* purges at the same time that were asked for count in each other's */
+    .purging = asked < all ? all - asked : 0,
     .purged = atomic_load(&arena->extents.decommit.bytes),
     .taken = atomic_load(&arena->extents.commit.bytes)
   };
-  if (!caml_pace_look(&arena->pace, caml_heap_now(), &counts, most)) return;
+  if (!caml_budget_update(&arena->budget, caml_heap_now(), &counts, most))
+    return;
   caml_arena_set_dirty_decay(arena, arena->dirty_ms);
   caml_arena_set_muzzy_decay(arena, arena->muzzy_ms);
 }
 
-/* Unused pages in the state that [name] counts, pdirty or pmuzzy */
+/* How many unused pages there are in the state that [name] counts, pdirty or
+   pmuzzy.  With the lock of the statistics held */
 static size_t unused(const struct caml_arena* arena, const char* name) {
   char path[64];
   size_t n, size = sizeof(n);
+  caml_ranked_mutex_assert_held(&arena->statistics);
   snprintf(path, sizeof(path), "stats.arenas.%u.%s", arena->index, name);
   return je_mallctl(path, &n, &size, NULL, 0) == 0 ? n : 0;
 }
@@ -366,15 +386,15 @@ size_t caml_arena_dirty(struct caml_arena* arena) {
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {
-  pthread_mutex_lock(&arena->statistics);
+  caml_ranked_mutex_lock(&arena->statistics);
 }
 
 void caml_arena_statistics_unlock(struct caml_arena* arena) {
-  pthread_mutex_unlock(&arena->statistics);
+  caml_ranked_mutex_unlock(&arena->statistics);
 }
 
 void caml_arena_prefork(struct caml_arena* arena) {
-  pthread_mutex_lock(&arena->trim);
+  caml_ranked_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
   caml_pools_lock(&arena->pools);
 }
@@ -382,13 +402,13 @@ void caml_arena_prefork(struct caml_arena* arena) {
 void caml_arena_postfork_parent(struct caml_arena* arena) {
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
-  pthread_mutex_unlock(&arena->trim);
+  caml_ranked_mutex_unlock(&arena->trim);
 }
 
 void caml_arena_postfork_child(struct caml_arena* arena) {
   caml_pools_postfork_child(&arena->pools);
-  pthread_mutex_init(&arena->statistics, NULL);
-  pthread_mutex_init(&arena->trim, NULL);
+  caml_ranked_mutex_postfork_child(&arena->statistics);
+  caml_ranked_mutex_postfork_child(&arena->trim);
   caml_extents_postfork_child(&arena->extents);
 }
 
@@ -400,12 +420,12 @@ void caml_arena_release_decay(struct caml_arena* arena) {
   caml_pools_release_decay(&arena->pools);
 }
 
-/* A trim purges all that is dirty: not before an eighth of the heap has lost
-   its pages. */
+/* Not before an eighth of the heap has lost its pages: a trim purges all that
+   is dirty. */
 static bool is_to_be_trimmed(struct caml_arena* arena) {
   size_t lost = atomic_load(&arena->extents.decommit.bytes)
     - atomic_load(&arena->trimmed);
-  return lost >= CAML_FRAME_SIZE
+  return lost >= CAML_HUGE_PAGE_SIZE
     && lost >= caml_extents_mapped(&arena->extents) / 8;
 }
 
@@ -420,11 +440,14 @@ bool caml_arena_decay(struct caml_arena* arena) {
 
 bool caml_arena_destroy(struct caml_arena* arena) {
   bool done;
+  assert(atomic_load(&arena->extents.large) == 0);
   caml_extents_close(&arena->extents, true);
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
   if (done) {
     caml_pools_end(&arena->pools);
     caml_extents_end(&arena->extents);
+    caml_ranked_mutex_destroy(&arena->statistics);
+    caml_ranked_mutex_destroy(&arena->trim);
   } else {
     caml_extents_close(&arena->extents, false);
   }

@@ -10,49 +10,55 @@
 /*                                                                        */
 /**************************************************************************/
 
-#ifndef DEBUG
-#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
-#endif
-#include <assert.h>
+#define _GNU_SOURCE /* clock_gettime */
+
+#include "jemalloc_assert.h"
 #include "jemalloc_background.h"
 
 /* jemalloc, statistics included, uses a few KiB; the rest is for the C
    library's own data of a thread, which lies in its stack. */
 #define STACK_SIZE ((size_t)256 << 10)
 
-/* How often the thread looks while pages are waiting.  jemalloc's decay goes in
-   200 steps over the decay time; with a tenth of the default, the last pages go
-   at most that much late. */
+/* ns between two looks of the thread while pages wait for their time.  A tenth
+   of the default decay time, so the last pages go at most that much late;
+   jemalloc's decay goes in 200 steps over the decay time. */
 #define INTERVAL_NS 100000000ull
 
 static void lock(struct caml_background* b) {
-  int error = pthread_mutex_lock(&b->lock);
-  assert(error == 0);
-  (void)error;
+  caml_ranked_mutex_lock(&b->lock);
 }
 
 static void unlock(struct caml_background* b) {
-  pthread_mutex_unlock(&b->lock);
+  caml_ranked_mutex_unlock(&b->lock);
 }
 
-/* Purges what is due.  Is something left to be purged later?  The lock is held
-   all the time, so that a fork waits for the end: a child would never see the
-   end of a purge that was under way, and jemalloc would start no other. */
+/* Waits for a change, with the lock. */
+static void wait(struct caml_background* b) {
+  pthread_cond_wait(&b->changed, caml_ranked_mutex_held(&b->lock));
+}
+
+/* Purges what is due, and returns whether something is left to be purged
+   later.  With the lock held all the time, so that a fork waits for the end:
+   in the child a purge that was under way would never end, and jemalloc would
+   start no other. */
 static bool decay(struct caml_background* b) {
+  caml_ranked_mutex_assert_held(&b->lock);
   caml_arena_decay(b->arena);
-  caml_arena_pace(b->arena);
+  caml_arena_update_budget(b->arena);
   if (caml_arena_decays(b->arena)) return true;
   caml_arena_trim(b->arena);
   return false;
 }
 
-/* Nothing is left: waits for [caml_background_freed].  What is freed before
-   the state changes is seen by another look, what is freed later wakes us. */
+/* Nothing is left to purge: waits for [caml_background_freed].  Another look
+   after the state has changed finds what was freed before; what is freed later
+   wakes the thread up. */
 static void sleep_until_woken(struct caml_background* b) {
+  caml_ranked_mutex_assert_held(&b->lock);
   atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
   if (decay(b)) atomic_store(&b->state, CAML_BACKGROUND_AWAKE);
   while (atomic_load(&b->state) == CAML_BACKGROUND_ASLEEP && !b->stopping)
-    pthread_cond_wait(&b->changed, &b->lock);
+    wait(b);
 }
 
 static void* background(void* data) {
@@ -61,7 +67,7 @@ static void* background(void* data) {
   lock(b);
   while (!b->stopping) {
     if (decay(b))
-      caml_thread_wait_until(&b->changed, &b->lock,
+      caml_thread_wait_until(&b->changed, caml_ranked_mutex_held(&b->lock),
                              caml_heap_now() + INTERVAL_NS);
     else
       sleep_until_woken(b);
@@ -70,10 +76,12 @@ static void* background(void* data) {
   return NULL;
 }
 
-/* Makes the thread, with the lock held.  Where there can be none,
-   [caml_background_poll] does its work, and tries again. */
+/* Makes the thread, with the lock held.  Where none can be made,
+   [caml_background_poll] does its work, and tries again later. */
 static bool start(struct caml_background* b) {
   uint64_t now = caml_heap_now();
+  caml_ranked_mutex_assert_held(&b->lock);
+  assert(!b->running && !b->stopping);
   if (!caml_thread_may_retry(&b->retry, now)) return false;
   b->running = caml_thread_start(&b->thread, STACK_SIZE, background, b);
   caml_thread_tried(&b->retry, now, b->running);
@@ -81,12 +89,14 @@ static bool start(struct caml_background* b) {
 }
 
 void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
+  assert(arena != NULL);
   b->arena = arena;
   b->running = b->stopping = false;
   b->retry = (struct caml_thread_retry){ .failures = 0 };
   atomic_store(&b->next_poll, 0);
   atomic_store(&b->state, CAML_BACKGROUND_OFF);
-  caml_thread_init_lock(&b->lock, &b->changed);
+  caml_ranked_mutex_init(&b->lock, CAML_RANK_BACKGROUND);
+  caml_thread_init_condition(&b->changed);
 }
 
 void caml_background_on(struct caml_background* b) {
@@ -99,8 +109,9 @@ void caml_background_on(struct caml_background* b) {
 void caml_background_off(struct caml_background* b) {
   lock(b);
   while (b->stopping) /* by another thread */
-    pthread_cond_wait(&b->changed, &b->lock);
+    wait(b);
   atomic_store(&b->state, CAML_BACKGROUND_OFF);
+  assert(!b->running || !pthread_equal(pthread_self(), b->thread));
   if (b->running) {
     b->stopping = true;
     pthread_cond_broadcast(&b->changed);
@@ -118,7 +129,7 @@ static bool has_thread(struct caml_background* b) {
   return state == CAML_BACKGROUND_ASLEEP || state == CAML_BACKGROUND_AWAKE;
 }
 
-/* Threads that are late leave it to the one that is not. */
+/* Of several threads at once, the first does it. */
 void caml_background_poll(struct caml_background* b) {
   uint64_t now, next;
   if (has_thread(b)) return;
@@ -132,7 +143,8 @@ void caml_background_poll(struct caml_background* b) {
   decay(b);
   if (atomic_load(&b->state) == CAML_BACKGROUND_REFUSED
       && caml_thread_may_retry(&b->retry, now))
-    atomic_store(&b->state, CAML_BACKGROUND_ASLEEP); /* who frees makes it */
+    /* whoever frees memory next makes the thread */
+    atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
   unlock(b);
 }
 
@@ -157,7 +169,9 @@ void caml_background_release(struct caml_background* b) {
 
 void caml_background_postfork_child(struct caml_background* b) {
   bool had_thread = b->running;
-  caml_thread_init_lock(&b->lock, &b->changed);
+  caml_ranked_mutex_assert_held(&b->lock);
+  caml_ranked_mutex_postfork_child(&b->lock);
+  caml_thread_init_condition(&b->changed);
   b->running = b->stopping = false;
   if (atomic_load(&b->state) == CAML_BACKGROUND_OFF) return;
   atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);

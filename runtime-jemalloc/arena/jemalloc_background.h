@@ -11,9 +11,11 @@
 /**************************************************************************/
 
 /* A thread that gives back the unused pages of an arena when their time has
-   come, while nobody uses the arena.  It is started when there is something to
-   give back for the first time, sleeps without waking up when there is nothing,
-   blocks all signals and never touches an OCaml value. */
+   come, also while nobody uses the arena.
+
+   It is made when there is something to give back for the first time.  While
+   there is nothing, it sleeps and does not wake up.  It blocks all signals and
+   never touches an OCaml value. */
 
 #ifndef CAML_JEMALLOC_BACKGROUND_H
 #define CAML_JEMALLOC_BACKGROUND_H
@@ -22,20 +24,20 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include "jemalloc_arena.h"
+#include "jemalloc_mutex.h"
 #include "jemalloc_thread.h"
 
 enum caml_background_state {
   CAML_BACKGROUND_OFF,     /* no thread, and none is wanted */
-  CAML_BACKGROUND_REFUSED, /* no thread could be made: the next attempt is
-                              later */
-  CAML_BACKGROUND_ASLEEP,  /* no thread yet, or it waits to be woken up */
+  CAML_BACKGROUND_REFUSED, /* no thread could be made; tried again later */
+  CAML_BACKGROUND_ASLEEP,  /* there is no thread yet, or it waits */
   CAML_BACKGROUND_AWAKE
 };
 
 struct caml_background {
   struct caml_arena* arena;
   _Atomic enum caml_background_state state; /* written with [lock] held */
-  pthread_mutex_t lock; /* taken before jemalloc's locks, never after */
+  struct caml_ranked_mutex lock; /* taken before jemalloc's own locks */
   pthread_cond_t changed;
   pthread_t thread;
   bool running;  /* there is [thread] */
@@ -44,38 +46,38 @@ struct caml_background {
   _Atomic uint64_t next_poll;     /* ns, where there is no thread */
 };
 
-/* Makes [background] ready, off.  Called once, with [arena] ready.
+/* Makes [background] ready; it is off.  Called once, when [arena] is ready.
    [background] must not move afterwards. */
 void caml_background_init(struct caml_background* background,
                           struct caml_arena* arena);
 
-/* From now on there is a thread when it is needed.  From any thread. */
+/* From now on there is a thread when one is needed.  From any thread. */
 void caml_background_on(struct caml_background* background);
 
 /* Ends the thread, and waits for that.  From any thread but this one. */
 void caml_background_off(struct caml_background* background);
 
-/* Does what the thread would, where there is none, and makes one where none
-   could be made before.  To be called now and then; some nanoseconds if there
-   is a thread.  From any thread. */
+/* To be called now and then, from any thread.  Where there is no thread, does
+   its work, and sees to it that one is made if none could be made before.
+   Takes some nanoseconds where there is one. */
 void caml_background_poll(struct caml_background* background);
 
 /* Called by [caml_background_freed]. */
 void caml_background_wake(struct caml_background* background);
 
-/* To be told whenever the arena got memory back.  From any thread. */
+/* To be called whenever the arena got memory back.  From any thread. */
 static inline void caml_background_freed(struct caml_background* background) {
   if (atomic_load(&background->state) == CAML_BACKGROUND_ASLEEP)
     caml_background_wake(background);
 }
 
-/* Between the two the thread purges nothing: jemalloc does not begin a purge
-   while another is under way.  The first waits for the end of one. */
+/* Between the two the thread purges nothing.  The first waits for the end of a
+   purge that is under way: jemalloc does not begin another meanwhile. */
 void caml_background_hold(struct caml_background* background);
 void caml_background_release(struct caml_background* background);
 
-/* In a child that was forked between the two, instead of the second.  The child
-   gets a thread of its own if the parent had one. */
+/* In a child that was forked between the two, instead of the second.  If the
+   parent had the thread, the child gets one of its own. */
 void caml_background_postfork_child(struct caml_background* background);
 
 #endif /* CAML_JEMALLOC_BACKGROUND_H */

@@ -11,16 +11,13 @@
 /**************************************************************************/
 
 #define _GNU_SOURCE /* MAP_ANONYMOUS, madvise */
-#ifndef DEBUG
-#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
-#endif
-#include <assert.h>
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "jemalloc_advice.h"
+#include "jemalloc_assert.h"
 #include "jemalloc_extents.h"
 #include "jemalloc_thread.h"
 
@@ -28,17 +25,19 @@
 #define MADV_DONTNEED_LOCKED 24 /* since Linux 5.18 */
 #endif
 
-/* Bytes of the largest of jemalloc's slabs for blocks that are in no pool: 2
-   or 4 of 7 or 14 KiB */
+/* Bytes of the largest of jemalloc's own slabs, from which blocks come that are
+   in no pool: it holds four of 7 KiB or two of 14 */
 #define SLAB_MOST ((size_t)28 << 10)
 
-/* Bytes: what the kernel takes a few milliseconds for */
+/* Bytes that the kernel fills in a few milliseconds */
 #define FILL_STEP ((size_t)16 << 20)
 
 static struct caml_extents* extents_of(extent_hooks_t* hooks) {
   return (struct caml_extents*)hooks;
 }
 
+/* Relaxed: the counters are sums, and nothing else is read because of what one
+   of them says. */
 static void count(struct caml_extent_count* c, bool success, size_t bytes) {
   if (success) {
     atomic_fetch_add_explicit(&c->calls, 1, memory_order_relaxed);
@@ -48,7 +47,7 @@ static void count(struct caml_extent_count* c, bool success, size_t bytes) {
   }
 }
 
-/* [count], of a call that began at [start] */
+/* As [count], for a call that began at [start], ns */
 static void count_timed(struct caml_extent_count* c, bool success,
                         size_t bytes, size_t start) {
   atomic_fetch_add_explicit(&c->nanoseconds, caml_heap_now() - start,
@@ -69,6 +68,7 @@ static void* map_aligned(size_t size, size_t alignment) {
   size_t before;
   char* p;
 
+  assert(caml_is_power_of_two(alignment) && caml_is_pages(NULL, alignment));
   if (size + slack < size) return NULL;
   p = map(size + slack);
   if (p == NULL) return NULL;
@@ -78,26 +78,30 @@ static void* map_aligned(size_t size, size_t alignment) {
   return p + before;
 }
 
+/* Who reads the notes from outside sees the size last. */
 static void note(struct caml_heap_mapping* m, const void* p, size_t size) {
+  assert(m->size == 0 && caml_is_pages(p, size));
   m->start = (uintptr_t)p;
   atomic_thread_fence(memory_order_release);
   m->size = size;
 }
 
-/* Mappings for jemalloc, of which neighbours are one, as they are to the
-   kernel.  The lock is held. */
+/* Mappings for jemalloc.  Neighbours are one mapping, as they are to the
+   kernel.  With the lock held, all down to [cut]. */
 
-/* How many are noted, now or once */
+/* How many notes there are, those included that are free again */
 static unsigned n_notes(const struct caml_extents* extents) {
   unsigned n = atomic_load(&extents->n_mappings);
   return n < CAML_EXTENTS_MAPPINGS ? n : CAML_EXTENTS_MAPPINGS;
 }
 
-/* The first note that [is_it], with [p] and [size]; NULL if there is none */
+/* The first note for which [is_it] is true of [p] and [size]; NULL if there is
+   none */
 static struct caml_heap_mapping*
 find_note(struct caml_extents* extents,
           bool (*is_it)(const struct caml_heap_mapping*, uintptr_t, size_t),
           uintptr_t p, size_t size) {
+  caml_ranked_mutex_assert_held(&extents->lock);
   for (unsigned i = CAML_MAPPED_BLOCKS; i < n_notes(extents); i++)
     if (is_it(&extents->mappings[i], p, size)) return &extents->mappings[i];
   return NULL;
@@ -140,15 +144,16 @@ static void note_mapping(struct caml_extents* extents, uintptr_t p,
   }
 }
 
-/* How many there may be before unmapping makes more of them: of the 64 + 1 for
-   each 64 MiB that a program has, its own libraries and stacks are some 40, and
-   the marks of frames the others. */
+/* How many mappings there may be before unmapping may make one more of one.  A
+   program is to have 64 + 1 for each 64 MiB.  Some 40 of these are its own
+   libraries and stacks; advice for huge pages makes the others. */
 static unsigned max_notes(const struct caml_extents* extents) {
   return 8 + (unsigned)(caml_extents_mapped(extents) / ((size_t)128 << 20));
 }
 
 static bool may_cut_in_two(struct caml_extents* extents) {
   unsigned n = 0;
+  caml_ranked_mutex_assert_held(&extents->lock);
   for (unsigned i = CAML_MAPPED_BLOCKS; i < n_notes(extents); i++)
     n += extents->mappings[i].size > 0;
   return n < max_notes(extents);
@@ -158,6 +163,8 @@ static bool may_cut_in_two(struct caml_extents* extents) {
 static void cut(struct caml_extents* extents, struct caml_heap_mapping* m,
                 uintptr_t p, size_t size) {
   uintptr_t start = m->start, end = m->start + m->size;
+  caml_ranked_mutex_assert_held(&extents->lock);
+  assert(size > 0 && start <= p && p + size <= end);
   m->size = p - start;
   if (p == start && p + size < end)
     note(m, (void*)(p + size), end - (p + size));
@@ -165,8 +172,8 @@ static void cut(struct caml_extents* extents, struct caml_heap_mapping* m,
     note_new(extents, p + size, end - (p + size));
 }
 
-/* Maps as [extent_alloc] is to.  At the end of the address space there may be
-   room for [size], but none to align it by more than jemalloc asks. */
+/* Maps as [extent_alloc] is to: aligned by more than jemalloc asks, if there is
+   room for that at the end of the address space. */
 static void* map_extent(size_t size, size_t alignment) {
   void* p = map_aligned(size, alignment < CAML_EXTENT_ALIGNMENT
                           ? CAML_EXTENT_ALIGNMENT : alignment);
@@ -187,11 +194,13 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
-/* A mapping for jemalloc: noted too, with [data] for its own, which are not to
-   be huge.  The lock is held. */
+/* A mapping for jemalloc, which is noted too.  With [data] for jemalloc's own
+   data, which are not to be in huge pages.  With the lock held. */
 static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
                                   size_t alignment, bool data) {
-  void* p = get_mapping(extents, size, alignment);
+  void* p;
+  caml_ranked_mutex_assert_held(&extents->lock);
+  p = get_mapping(extents, size, alignment);
   if (p == NULL) return NULL;
   note_mapping(extents, (uintptr_t)p, size);
   if (data) caml_huge_refuse(p, size);
@@ -199,15 +208,18 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
-/* At its start what is left of a frame, all zeros otherwise */
+/* What is left of a huge page from which small mappings are taken.  This lies
+   at its start; all else of it is zero. */
 struct caml_rest {
   struct caml_rest* next;
   size_t size;
 };
 
-/* From the oldest in which there is room */
+/* From the oldest rest in which there is room: from its end, so that the start
+   goes last */
 static void* take_from_rests(struct caml_extents* extents, size_t size) {
   struct caml_rest **oldest = NULL, *rest;
+  caml_ranked_mutex_assert_held(&extents->lock);
   for (struct caml_rest** at = &extents->rests; *at != NULL; at = &(*at)->next)
     if ((*at)->size >= size) oldest = at;
   if (oldest == NULL) return NULL;
@@ -219,16 +231,17 @@ static void* take_from_rests(struct caml_extents* extents, size_t size) {
   return rest;
 }
 
-/* jemalloc asks for a pool when it could not have more, and would ask so for
-   each: a frame is mapped for many.  The lock is held. */
+/* jemalloc asks for as little as a pool when it could not have more, and would
+   do so for each pool: a huge page is mapped for many of them.  With the lock
+   held. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p = take_from_rests(extents, size);
-  assert(size % extents->page == 0);
+  assert(size > 0 && size % extents->page == 0);
   if (p == NULL) {
     struct caml_rest* rest =
-      get_jemalloc_mapping(extents, CAML_FRAME_SIZE, extents->page, false);
+      get_jemalloc_mapping(extents, CAML_HUGE_PAGE_SIZE, extents->page, false);
     if (rest != NULL) {
-      rest->size = CAML_FRAME_SIZE;
+      rest->size = CAML_HUGE_PAGE_SIZE;
       rest->next = extents->rests;
       extents->rests = rest;
       p = take_from_rests(extents, size);
@@ -238,6 +251,7 @@ static void* get_small_mapping(struct caml_extents* extents, size_t size) {
 }
 
 static void unmap_rests(struct caml_extents* extents) {
+  caml_ranked_mutex_assert_held(&extents->lock);
   while (extents->rests != NULL) {
     struct caml_rest* rest = extents->rests;
     size_t size = rest->size;
@@ -250,23 +264,25 @@ static bool is_trimming(struct caml_extents* extents) {
   return atomic_load(&extents->trimmer) == pthread_self();
 }
 
-/* jemalloc's own data are what it asks for in whole frames, zeroed and
-   committed.  A block does not grow by a mapping of its own behind it. */
+/* What jemalloc asks for in whole huge pages, zeroed and committed, is for its
+   own data.  An address that it asks for is refused: a block is not to grow by
+   a mapping of its own behind it. */
 static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
                           size_t alignment, bool* zero, bool* commit,
                           unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
-  bool data = *zero && *commit && alignment >= CAML_FRAME_SIZE;
-  bool small = size <= CAML_FRAME_SIZE / 4 && !data
+  bool data = *zero && *commit && alignment >= CAML_HUGE_PAGE_SIZE;
+  bool small = size <= CAML_HUGE_PAGE_SIZE / 4 && !data
     && alignment <= extents->page;
   void* p = NULL;
   (void)arena_ind;
-  assert((alignment & (alignment - 1)) == 0);
+  assert(caml_is_power_of_two(alignment));
+  assert(caml_is_pages(NULL, size));
   if (new_addr != NULL || (!data && is_trimming(extents))) return NULL;
-  pthread_mutex_lock(&extents->lock);
+  caml_ranked_mutex_lock(&extents->lock);
   if (small) p = get_small_mapping(extents, size);
   if (p == NULL) p = get_jemalloc_mapping(extents, size, alignment, data);
-  pthread_mutex_unlock(&extents->lock);
+  caml_ranked_mutex_unlock(&extents->lock);
   if (p == NULL) return NULL;
   if (atomic_load(&extents->limits.locked)) atomic_store(&extents->grown, true);
   if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
@@ -278,15 +294,16 @@ static void extent_destroy(extent_hooks_t* hooks, void* addr, size_t size,
                            bool committed, unsigned arena_ind) {
   size_t start = caml_heap_now();
   bool unmapped = munmap(addr, size) == 0;
+  assert(caml_is_pages(NULL, size));
   (void)committed;
   (void)arena_ind;
   count_timed(&extents_of(hooks)->destroy, unmapped, size, start);
 }
 
-/* Pages that are locked go by MADV_DONTNEED_LOCKED only, which takes others as
-   well: once it was needed, it is what is asked for, in forked children too.
-   Whether the kernel has it is asked once; which pages are locked, each
-   time. */
+/* Takes pages by force.  Locked pages go by MADV_DONTNEED_LOCKED only, which
+   takes others as well.  So once it was needed it is what is asked for, in
+   forked children too.  A kernel that does not have it is found out once; which
+   pages are locked is found out each time. */
 static bool take_pages(struct caml_extents* extents, void* p, size_t size) {
   if (madvise(p, size, atomic_load(&extents->dontneed)) == 0) return true;
   if (errno != EINVAL) return false;
@@ -301,7 +318,8 @@ static bool take_pages(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
-/* What lies in one mapping, if that does not make too many of them */
+/* Unmaps what lies in one mapping, if that does not make too many of them.
+   With the lock held. */
 static bool unmap_noted(struct caml_extents* extents, void* p, size_t size) {
   uintptr_t start = (uintptr_t)p;
   struct caml_heap_mapping* m = find_note(extents, is_around, start, size);
@@ -314,19 +332,20 @@ static bool unmap_noted(struct caml_extents* extents, void* p, size_t size) {
   return true;
 }
 
-/* Whole frames, with the page that jemalloc 5.3.0 puts behind a block, where
-   they are charged.  Without their pages, which take time, before others wait
-   for the locks. */
-static bool unmap_frames(struct caml_extents* extents, void* p, size_t size) {
+/* Unmaps whole huge pages, with the page that jemalloc 5.3.0 puts behind a
+   block, where address space is charged.  Their pages go before the lock is
+   taken: that takes time. */
+static bool unmap_huge_pages(struct caml_extents* extents, void* p,
+                             size_t size) {
   bool done;
-  if (size < CAML_FRAME_SIZE || (uintptr_t)p % CAML_FRAME_SIZE != 0
-      || size % CAML_FRAME_SIZE > extents->page
+  if (size < CAML_HUGE_PAGE_SIZE || (uintptr_t)p % CAML_HUGE_PAGE_SIZE != 0
+      || size % CAML_HUGE_PAGE_SIZE > extents->page
       || !caml_limits_charge(&extents->limits))
     return false;
   take_pages(extents, p, size);
-  pthread_mutex_lock(&extents->lock);
+  caml_ranked_mutex_lock(&extents->lock);
   done = unmap_noted(extents, p, size);
-  pthread_mutex_unlock(&extents->lock);
+  caml_ranked_mutex_unlock(&extents->lock);
   return done;
 }
 
@@ -335,14 +354,16 @@ static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
   struct caml_extents* extents = extents_of(hooks);
   size_t start = caml_heap_now();
   bool unmapped = atomic_load(&extents->closing)
-    ? munmap(addr, size) == 0 : unmap_frames(extents, addr, size);
+    ? munmap(addr, size) == 0 : unmap_huge_pages(extents, addr, size);
   (void)committed;
   (void)arena_ind;
+  assert(caml_is_pages(NULL, size));
   count_timed(&extents->dalloc, unmapped, size, start);
   return !unmapped;
 }
 
 void caml_extents_count_commit(struct caml_extents* extents, size_t size) {
+  assert(caml_is_pages(NULL, size));
   count(&extents->commit, true, size);
 }
 
@@ -354,6 +375,7 @@ void caml_extents_commit(struct caml_extents* extents, void* p, size_t size) {
 bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size) {
   size_t start = caml_heap_now();
   bool done;
+  assert(caml_is_pages(p, size));
   caml_huge_decommit(&extents->huge, p, size);
   done = take_pages(extents, p, size);
   count_timed(&extents->decommit, done, size, start);
@@ -368,7 +390,8 @@ bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
   return done;
 }
 
-/* Signals, and threads that map something, wait for each step. */
+/* In steps: signals to the thread, and threads that map something, wait for the
+   end of each. */
 bool caml_extents_fill(void* p, size_t size) {
   uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
   uintptr_t start = (uintptr_t)p & -page;
@@ -385,39 +408,42 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   caml_huge_commit(&extents->huge, p, size);
   if (caml_extents_fill(p, size)) return true;
   if (!caml_advice_is_refused(CAML_ADVICE_POPULATE))
-    madvise(p, size, MADV_DONTNEED); /* it came as far as it could */
+    madvise(p, size, MADV_DONTNEED); /* a part may have got its pages */
   caml_huge_count(&extents->huge, p, size, false);
   return false;
 }
 
-static _Atomic uintptr_t* fresh_run(struct caml_extents* extents,
+static _Atomic uintptr_t* fresh_slab(struct caml_extents* extents,
                                     const void* p) {
-  return &extents->fresh_runs[(uintptr_t)p / CAML_RUN_SIZE % CAML_FRESH_RUNS];
+  uintptr_t n = (uintptr_t)p / CAML_SLAB_SIZE;
+  return &extents->fresh_slabs[n % CAML_FRESH_SLABS];
 }
 
-bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p) {
-  uintptr_t run = (uintptr_t)p;
-  return atomic_compare_exchange_strong(fresh_run(extents, p), &run, 0);
+bool caml_extents_clear_fresh(struct caml_extents* extents, void* p) {
+  uintptr_t slab = (uintptr_t)p;
+  return atomic_compare_exchange_strong(fresh_slab(extents, p), &slab, 0);
 }
 
-/* What is mapped stays accessible: pages come when they are touched.  A slab's
-   come now, since blocks will fill it. */
+/* What is mapped stays accessible, and its pages come when they are touched.
+   Those of jemalloc's own slabs come now, since blocks will fill them. */
 static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   char* p = (char*)addr + offset;
-  /* what is as large and as aligned as a run of pools is one: not used yet */
-  bool run = length == CAML_RUN_SIZE && (uintptr_t)p % CAML_RUN_SIZE == 0;
+  /* what is as large and as aligned as a slab of pools is one, and its pools
+     are not in use yet */
+  bool slab = length == CAML_SLAB_SIZE && (uintptr_t)p % CAML_SLAB_SIZE == 0;
+  assert(offset + length <= size && caml_is_pages(p, length));
   (void)size;
   (void)arena_ind;
   if (is_trimming(extents)) {
     caml_huge_count(&extents->huge, p, length, true);
     return false;
   }
-  /* with the page that jemalloc 5.3.0 puts behind it, too */
-  if (length / CAML_RUN_SIZE == 1)
-    atomic_store(fresh_run(extents, p), (uintptr_t)p);
-  if (run)
+  /* also with the page that jemalloc 5.3.0 puts behind it */
+  if (length / CAML_SLAB_SIZE == 1)
+    atomic_store(fresh_slab(extents, p), (uintptr_t)p);
+  if (slab)
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
@@ -434,6 +460,7 @@ static bool extent_decommit(extent_hooks_t* hooks, void* addr, size_t size,
                             unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   void* p = (char*)addr + offset;
+  assert(offset + length <= size && caml_is_pages(p, length));
   (void)size;
   (void)arena_ind;
   if (caml_extents_decommit(extents, p, length)) return false;
@@ -444,6 +471,7 @@ static bool extent_decommit(extent_hooks_t* hooks, void* addr, size_t size,
 static bool extent_purge_lazy(extent_hooks_t* hooks, void* addr, size_t size,
                               size_t offset, size_t length,
                               unsigned arena_ind) {
+  assert(offset + length <= size && length > 0);
   (void)size;
   (void)arena_ind;
   return !caml_extents_purge_lazily(extents_of(hooks), (char*)addr + offset,
@@ -465,8 +493,8 @@ static bool extent_split(extent_hooks_t* hooks, void* addr, size_t size,
   return false;
 }
 
-/* Any two neighbours may become one: madvise and munmap do not mind the
-   border between two mappings. */
+/* Any two neighbours may become one: madvise and munmap reach across the border
+   between two mappings. */
 static bool extent_merge(extent_hooks_t* hooks, void* addr_a, size_t size_a,
                          void* addr_b, size_t size_b, bool committed,
                          unsigned arena_ind) {
@@ -481,7 +509,7 @@ static bool extent_merge(extent_hooks_t* hooks, void* addr_a, size_t size_a,
   return false;
 }
 
-/* No purge_forced: where decommit fails it would too. */
+/* There is no purge_forced: where decommit fails, it would fail too. */
 static const extent_hooks_t extent_hooks = {
   .alloc = extent_alloc,
   .dalloc = extent_dalloc,
@@ -495,33 +523,40 @@ static const extent_hooks_t extent_hooks = {
 
 /* Address space that is charged, or locked */
 
-bool caml_extents_grown(struct caml_extents* extents) {
+/* The first look is relaxed, so that nothing shared is written as a rule.  A
+   thread that misses a note of this moment clears it the next time. */
+bool caml_extents_clear_grown(struct caml_extents* extents) {
   return atomic_load_explicit(&extents->grown, memory_order_relaxed)
     && atomic_exchange(&extents->grown, false);
 }
 
 size_t caml_extents_step(const struct caml_extents* extents) {
-  size_t most = caml_extents_mapped(extents) / 16, step = CAML_FRAME_SIZE;
+  size_t most = caml_extents_mapped(extents) / 16, step = CAML_HUGE_PAGE_SIZE;
   while (2 * step <= most) step *= 2;
   return step;
 }
 
 void caml_extents_begin_trim(struct caml_extents* extents) {
+  assert(atomic_load(&extents->trimmer) == 0);
   atomic_store(&extents->trimmer, pthread_self());
 }
 
 void caml_extents_end_trim(struct caml_extents* extents) {
+  assert(is_trimming(extents));
   atomic_store(&extents->trimmer, 0);
 }
 
 /* Blocks with mappings of their own */
 
-/* The note of the block at [p], or of one that the kernel kept if [p] is NULL
-   and that is large enough, or the first that is free; CAML_MAPPED_BLOCKS if
-   there is none.  The lock is held. */
+/* A note, by its number; CAML_MAPPED_BLOCKS if there is none.  With the lock
+   held.
+     - [p] is a block: its note;
+     - [p] is NULL: that of a block that the kernel kept and that is large
+       enough, or else the first note that is free. */
 static unsigned find_block(const struct caml_extents* extents, const void* p,
                            size_t size) {
   unsigned i, empty = CAML_MAPPED_BLOCKS;
+  caml_ranked_mutex_assert_held(&extents->lock);
   for (i = 0; i < CAML_MAPPED_BLOCKS; i++) {
     const struct caml_heap_mapping* m = &extents->mappings[i];
     if (p != NULL ? m->start == (uintptr_t)p && !extents->kept[i]
@@ -532,8 +567,10 @@ static unsigned find_block(const struct caml_extents* extents, const void* p,
   return p == NULL ? empty : i;
 }
 
+/* With the lock held */
 static void* map_block(struct caml_extents* extents, unsigned i, size_t size) {
   struct caml_heap_mapping* m = &extents->mappings[i];
+  caml_ranked_mutex_assert_held(&extents->lock);
   if (extents->kept[i]) {
     extents->kept[i] = false;
   } else {
@@ -553,20 +590,23 @@ void* caml_extents_map_block(struct caml_extents* extents, size_t size) {
   assert(size >= CAML_MAPPED_BLOCK);
   if (size > SIZE_MAX / 2) return NULL;
   size = (size + page - 1) & -page;
-  pthread_mutex_lock(&extents->lock);
+  caml_ranked_mutex_lock(&extents->lock);
   i = find_block(extents, NULL, size);
   if (i < CAML_MAPPED_BLOCKS) p = map_block(extents, i, size);
-  pthread_mutex_unlock(&extents->lock);
+  caml_ranked_mutex_unlock(&extents->lock);
   return p;
 }
 
-/* The kernel does not unmap what would leave it with too many mappings: then
-   only the pages go, and the next block takes what stays. */
+/* The kernel may refuse to unmap, where that would leave it with too many
+   mappings.  Then the pages go only, and the next block takes the mapping.
+   With the lock held. */
 static void unmap_block(struct caml_extents* extents, unsigned i) {
   struct caml_heap_mapping* m = &extents->mappings[i];
   void* p = (void*)(uintptr_t)m->start;
   size_t size = m->size, start = caml_heap_now();
   bool unmapped = munmap(p, size) == 0;
+  caml_ranked_mutex_assert_held(&extents->lock);
+  assert(extents->kept[i] || atomic_load(&extents->in_blocks) >= size);
   count_timed(&extents->dalloc, unmapped, size, start);
   if (!extents->kept[i]) atomic_fetch_sub(&extents->in_blocks, size);
   if (unmapped) {
@@ -579,10 +619,11 @@ static void unmap_block(struct caml_extents* extents, unsigned i) {
 
 bool caml_extents_unmap_block(struct caml_extents* extents, void* block) {
   unsigned i;
-  pthread_mutex_lock(&extents->lock);
+  assert(block != NULL);
+  caml_ranked_mutex_lock(&extents->lock);
   i = find_block(extents, block, 0);
   if (i < CAML_MAPPED_BLOCKS) unmap_block(extents, i);
-  pthread_mutex_unlock(&extents->lock);
+  caml_ranked_mutex_unlock(&extents->lock);
   return i < CAML_MAPPED_BLOCKS;
 }
 
@@ -591,25 +632,31 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
   memset(extents, 0, sizeof(*extents));
   extents->page = (size_t)sysconf(_SC_PAGESIZE);
   caml_huge_init(&extents->huge, thp);
-  pthread_mutex_init(&extents->lock, NULL);
+  caml_ranked_mutex_init(&extents->lock, CAML_RANK_EXTENTS);
   atomic_store(&extents->n_mappings, CAML_MAPPED_BLOCKS);
   atomic_store(&extents->dontneed, MADV_DONTNEED);
   extents->hooks = extent_hooks;
   return &extents->hooks;
 }
 
-/* Not sooner: a jemalloc that failed to start does not bear a second
-   attempt. */
+/* Not asked sooner, since that would start jemalloc: one that failed to start
+   must not be called again. */
 void caml_extents_started(struct caml_extents* extents) {
   size_t size = sizeof(extents->page);
   je_mallctl("arenas.page", &extents->page, &size, NULL, 0);
 }
 
+/* The lock is taken inside of the hooks, after jemalloc's own locks, so it
+   cannot be taken before a fork: who is in a hook may wait for it with one of
+   those.  A thread that was in here at the fork, with the lock, is not in the
+   child.  What it left half done is about the mapping that it was making or
+   unmapping, which nobody in the child has: a note of it, or a rest, that is
+   too short, so that some address space stays mapped. */
 void caml_extents_postfork_child(struct caml_extents* extents) {
-  atomic_store(&extents->large, 0); /* by threads that are not here */
+  atomic_store(&extents->large, 0); /* threads that are not here */
   atomic_store(&extents->trimmer, 0);
   caml_limits_postfork_child(&extents->limits);
-  pthread_mutex_init(&extents->lock, NULL);
+  caml_ranked_mutex_postfork_child(&extents->lock);
   caml_huge_postfork_child(&extents->huge);
 }
 
@@ -618,11 +665,14 @@ void caml_extents_close(struct caml_extents* extents, bool closing) {
 }
 
 void caml_extents_end(struct caml_extents* extents) {
+  assert(atomic_load(&extents->large) == 0);
+  caml_ranked_mutex_lock(&extents->lock);
   for (unsigned i = 0; i < CAML_MAPPED_BLOCKS; i++)
     if (extents->mappings[i].size > 0) unmap_block(extents, i);
   unmap_rests(extents);
+  caml_ranked_mutex_unlock(&extents->lock);
   caml_huge_end(&extents->huge);
-  pthread_mutex_destroy(&extents->lock);
+  caml_ranked_mutex_destroy(&extents->lock);
 }
 
 size_t caml_extents_mapped(const struct caml_extents* extents) {

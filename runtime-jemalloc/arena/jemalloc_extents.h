@@ -13,12 +13,14 @@
 /* Extents: how the heap's jemalloc arena gets address space from the kernel
    and gives pages back.  See [extent_hooks_t] in jemalloc(3).
 
-   An extent is a run of pages that jemalloc manages as one.  Address space,
+   An extent is a range of pages that jemalloc manages as one.  Address space,
    once mapped, is retained until the arena is destroyed: only pages go back.
-   Where the system charges address space (jemalloc_limits.h), whole frames
-   that are free go back too.  jemalloc commits pages when it takes them from
-   what is retained, and decommits them when it puts them back: what lies
-   between is in use, dirty or muzzy.
+   Where the system charges address space (jemalloc_limits.h), whole huge pages
+   that are free go back too.
+
+   jemalloc commits pages when it takes them from what is retained, and
+   decommits them when it puts them back.  In between they are in use, dirty or
+   muzzy.
 
    The hooks are called by jemalloc, from any thread that uses the arena, and
    count what each of them returned and how long it took. */
@@ -26,6 +28,7 @@
 #ifndef CAML_JEMALLOC_EXTENTS_H
 #define CAML_JEMALLOC_EXTENTS_H
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -36,12 +39,13 @@
 #include "jemalloc_mapping.h"
 
 /* Every mapping starts at a multiple of this, if there is room. */
-#define CAML_EXTENT_ALIGNMENT CAML_FRAME_SIZE
+#define CAML_EXTENT_ALIGNMENT CAML_HUGE_PAGE_SIZE
 
-/* OCaml's pools, and how many of them are one extent: see jemalloc_pools.h */
+/* Bytes of one of OCaml's pools, and how many of them are a slab, which is one
+   extent: see jemalloc_pools.h */
 #define CAML_POOL_SIZE ((size_t)32 << 10)
-#define CAML_RUN_POOLS 16
-#define CAML_RUN_SIZE (CAML_RUN_POOLS * CAML_POOL_SIZE)
+#define CAML_SLAB_POOLS 16
+#define CAML_SLAB_SIZE (CAML_SLAB_POOLS * CAML_POOL_SIZE)
 
 /* HOOK(NAME, HELP): what each is asked for. */
 #define CAML_EXTENT_HOOKS(HOOK)                                               \
@@ -65,39 +69,40 @@ struct caml_extent_count {
 
 #define CAML_EXTENT_COUNT(name, help) struct caml_extent_count name;
 
-/* A block of this size and more has a mapping of its own, which goes with it,
-   as glibc does from 32 MiB: in an extent, what was jemalloc's next step but
-   one would stay behind each array that outgrows its place.  One mapping for
-   64 MiB is what the heap may have. */
+/* A block of this many bytes or more has a mapping of its own, which is
+   unmapped as it is freed; glibc does so from 32 MiB.  In an extent, each
+   array that outgrows its place would leave a step of jemalloc's behind.  The
+   heap may have one mapping for each 64 MiB. */
 #define CAML_MAPPED_BLOCK ((size_t)64 << 20)
 
-/* How many mappings are noted down: of blocks, then those for jemalloc, whose
-   steps double with every fourth, so that some 160 reach any address space. */
+/* How many mappings are noted down: those of blocks, then those for jemalloc.
+   The size of these doubles with every fourth, so some 160 fill any address
+   space. */
 #define CAML_MAPPED_BLOCKS 128
 #define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
-#define CAML_FRESH_RUNS 64
+/* How many slabs of pools are remembered as just committed */
+#define CAML_FRESH_SLABS 64
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   size_t page; /* jemalloc's, which may be larger than the kernel's */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
-  _Atomic bool grown;   /* see caml_extents_grown */
-  _Atomic bool no_dontneed_locked; /* of the kernel's, which is older */
+  _Atomic bool grown;   /* see caml_extents_clear_grown */
+  _Atomic bool no_dontneed_locked; /* the kernel is older than that advice */
   _Atomic int dontneed; /* the advice that takes pages by force */
-  _Atomic pthread_t trimmer; /* the thread that gets no address space; 0: none
-                                */
+  _Atomic pthread_t trimmer; /* gets no address space; 0: no thread */
   struct caml_limits limits;
   struct caml_huge huge;
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
-  _Atomic unsigned large; /* threads getting what is in no slab, and may stay
-                             empty */
-  /* Runs that were just committed, by their address / CAML_RUN_SIZE */
-  _Atomic uintptr_t fresh_runs[CAML_FRESH_RUNS];
+  _Atomic unsigned large; /* threads that are getting a block of no jemalloc
+                             slab: its pages may never be touched */
+  /* Runs that were just committed, by their address / CAML_SLAB_SIZE */
+  _Atomic uintptr_t fresh_slabs[CAML_FRESH_SLABS];
   _Atomic unsigned n_mappings; /* noted, or to be */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
-  pthread_mutex_t lock; /* of mappings and what follows, before [huge]'s */
-  bool kept[CAML_MAPPED_BLOCKS]; /* by the kernel; there is no block */
+  struct caml_ranked_mutex lock; /* of [mappings] and what follows */
+  bool kept[CAML_MAPPED_BLOCKS]; /* not unmapped, though there is no block */
   _Atomic size_t in_blocks;      /* bytes */
   struct caml_rest* rests; /* of the mappings that were made for small ones */
 };
@@ -108,15 +113,16 @@ struct caml_extents {
 extent_hooks_t* caml_extents_init(struct caml_extents* extents,
                                   enum caml_thp thp);
 
-/* jemalloc has started and taken the hooks: from now on small extents are of
-   its pages. */
+/* jemalloc has started and taken the hooks.  From now on [page] is
+   jemalloc's. */
 void caml_extents_started(struct caml_extents* extents);
 
-/* The run of pools, or block, at [p] has just been taken from jemalloc.  Is it
-   a run that was committed for that?  Then it has no pages; else they were
-   dirty.  False too if so many others were committed meanwhile that it is not
-   known.  Asked again, it is not fresh. */
-bool caml_extents_is_fresh_run(struct caml_extents* extents, void* p);
+/* Clears the note that a slab of pools at [p] was just committed.  To be called
+   for every slab and block that is taken from jemalloc and may have been noted.
+   Returns whether there was a note: a slab that was noted has no pages, all
+   others of jemalloc's were dirty.  The note may have been overwritten, if many
+   other slabs were committed meanwhile: then it returns false. */
+bool caml_extents_clear_fresh(struct caml_extents* extents, void* p);
 
 /* Gives pages to [size] bytes that jemalloc takes for committed and that have
    none.  False if the kernel refused: then they come when they are touched. */
@@ -133,20 +139,21 @@ bool caml_extents_decommit(struct caml_extents* extents, void* p, size_t size);
 bool caml_extents_purge_lazily(struct caml_extents* extents, void* p,
                                size_t size);
 
-/* [size] bytes of what jemalloc takes for committed have no pages and are
-   taken: counted as if they were committed for it. */
+/* [size] bytes that jemalloc takes for committed have no pages and are taken
+   into use: counted as a commit. */
 void caml_extents_count_commit(struct caml_extents* extents, size_t size);
 
-/* Has address space been mapped for jemalloc, where memory is locked, since
-   this was last asked? */
-bool caml_extents_grown(struct caml_extents* extents);
+/* Clears the note that address space was mapped for jemalloc while memory is
+   locked, and returns whether there was one. */
+bool caml_extents_clear_grown(struct caml_extents* extents);
 
-/* How much of it jemalloc is to take at once there, if it needs no more: a
-   thirty-second to a sixteenth of what is mapped, in whole frames */
+/* Bytes of address space that jemalloc is to take at once there, if it needs no
+   more: from a thirty-second to a sixteenth of what is mapped, in whole huge
+   pages. */
 size_t caml_extents_step(const struct caml_extents* extents);
 
-/* Between the two, jemalloc gives the calling thread nothing but what it has,
-   and none of it is to be used.  One thread at a time. */
+/* Between the two, jemalloc gives the calling thread only what it retains, and
+   the thread does not touch it.  One thread at a time. */
 void caml_extents_begin_trim(struct caml_extents* extents);
 void caml_extents_end_trim(struct caml_extents* extents);
 
@@ -154,14 +161,14 @@ void caml_extents_end_trim(struct caml_extents* extents);
    where there is no room for it, or for one more. */
 void* caml_extents_map_block(struct caml_extents* extents, size_t size);
 
-/* Unmaps the block.  False if it is none of those. */
+/* Unmaps the block.  False if it has no mapping of its own. */
 bool caml_extents_unmap_block(struct caml_extents* extents, void* block);
 
 /* In a forked child, before it uses the arena. */
 void caml_extents_postfork_child(struct caml_extents* extents);
 
-/* With [closing], dalloc unmaps: set just before the arena is destroyed, so
-   that jemalloc's own data of the arena goes too. */
+/* With [closing], the hook dalloc unmaps: set just before the arena is
+   destroyed, so that jemalloc's own data of the arena goes too. */
 void caml_extents_close(struct caml_extents* extents, bool closing);
 
 /* The arena has been destroyed: unmaps what jemalloc never got, and the blocks

@@ -15,6 +15,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "jemalloc_assert.h"
 #include "jemalloc_limits.h"
 #include "jemalloc_thread.h"
 
@@ -34,8 +35,9 @@ static bool read_strict(void) {
   return setting == '2';
 }
 
-/* Of threads that read at once, all write what is so. */
-static bool is_strict(struct caml_limits* limits) {
+/* The setting, read again if it is older than a second.  Threads that read it
+   at once write the same. */
+static bool look_at_strict(struct caml_limits* limits) {
   uint64_t now = caml_heap_now(), last = atomic_load(&limits->strict_read);
   if (last == 0 || now > last + SECOND) {
     atomic_store(&limits->strict, read_strict());
@@ -46,16 +48,18 @@ static bool is_strict(struct caml_limits* limits) {
 
 bool caml_limits_charge(struct caml_limits* limits) {
   return atomic_load(&limits->locked) || is_finite(RLIMIT_AS)
-    || is_finite(RLIMIT_DATA) || is_strict(limits);
+    || is_finite(RLIMIT_DATA) || look_at_strict(limits);
 }
 
 void caml_limits_found_locked(struct caml_limits* limits) {
   atomic_store(&limits->locked, true);
 }
 
-/* Nobody has touched it: only a lock can have given it its page. */
+/* Nobody has touched the page yet.  If it is there, it is because it is
+   locked. */
 void caml_limits_mapped(struct caml_limits* limits, void* p) {
   unsigned char resident = 0;
+  assert(p != NULL && caml_is_pages(p, (size_t)sysconf(_SC_PAGESIZE)));
   if (mincore(p, 1, &resident) == 0 && (resident & 1))
     caml_limits_found_locked(limits);
 }

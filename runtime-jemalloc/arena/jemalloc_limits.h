@@ -12,12 +12,13 @@
 
 /* What the system charges the process for: pages only, or address space too.
 
-   Address space that has no pages is free, and is kept for the next page,
-   unless one of these counts it:
-     RLIMIT_AS, all of it;
-     RLIMIT_DATA, what may be written to;
-     vm.overcommit_memory 2, the same, against the limit of the whole machine;
-     mlockall(MCL_FUTURE), which gives pages to all of it and locks them. */
+   Address space without pages costs nothing as a rule, and is kept for the next
+   page.  It is charged for by
+     - RLIMIT_AS, which counts all of it;
+     - RLIMIT_DATA, which counts what may be written to;
+     - vm.overcommit_memory 2, which counts that too, against a limit of the
+       whole machine;
+     - mlockall(MCL_FUTURE), which gives pages to all of it and locks them. */
 
 #ifndef CAML_JEMALLOC_LIMITS_H
 #define CAML_JEMALLOC_LIMITS_H
@@ -33,10 +34,10 @@ struct caml_limits {
   _Atomic uint64_t strict_read; /* when, ns; 0: never */
 };
 
-/* Is address space charged now?  Limits are asked for each time, since
-   setrlimit and prlimit may change them: two system calls.  The setting of the
-   machine is read once a second at most.  What cannot be read does not limit.
-   From any thread. */
+/* Is address space charged now?  The limits are read each time, since setrlimit
+   and prlimit may change them: two system calls.  The setting of the machine is
+   read once a second at most.  What cannot be read does not limit.  From any
+   thread. */
 bool caml_limits_charge(struct caml_limits* limits);
 
 /* The kernel said that pages of the heap are locked. */

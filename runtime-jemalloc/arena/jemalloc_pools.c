@@ -11,50 +11,54 @@
 /**************************************************************************/
 
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
-#ifndef DEBUG
-#define NDEBUG /* assertions in the debug runtime only, as in all of OCaml's */
-#endif
-#include <assert.h>
 #include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include "jemalloc_assert.h"
 #include "jemalloc_pools.h"
 
 /* A bit for each pool */
 typedef uint16_t pool_bits;
-_Static_assert(CAML_RUN_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
+_Static_assert(CAML_SLAB_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
 
-/* A free pool is dirty, muzzy or, if neither, has no pages; all that are free
-   in a page are the same, and dirty if one is in use.  Old is what was so when
-   ages were last looked at, due what is to lose its pages now. */
-struct caml_run {
-  _Alignas(CAML_CACHE_LINES) uint16_t shard; /* beside another's run */
+/* The state of a pool is one of
+     - used;
+     - dirty: free, with its pages;
+     - muzzy: free, and the kernel may take its pages;
+     - without pages: none of the above.
+   Free pools in one page are all in the same state, and dirty if another pool
+   in it is in use.  Old are those that were already dirty, or muzzy, when ages
+   were last looked at; due are those that are to lose their pages now. */
+struct caml_slab {
+  _Alignas(CAML_CACHE_LINES) uint16_t shard; /* see CAML_CACHE_LINES */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
-  pool_bits missing; /* no run: those without pages when it was put back */
-  char* start; /* NULL: no run */
-  struct caml_run *next, *previous; /* among those with free pools */
+  pool_bits missing; /* without pages when the slab was last put back */
+  char* start; /* NULL: there is no slab */
+  struct caml_slab *next, *previous; /* among those with free pools */
 };
-_Static_assert(sizeof(struct caml_run) == CAML_CACHE_LINES,
-               "lines for each run");
+_Static_assert(sizeof(struct caml_slab) == CAML_CACHE_LINES,
+               "lines for each slab");
 
 #define FULL UINT16_MAX
-#define LEAF_SIZE (CAML_RUNS_LEAF * sizeof(struct caml_run))
+#define LEAF_SIZE (CAML_SLABS_LEAF * sizeof(struct caml_slab))
 
-/* For each LARGE runs, 32 MiB, that it takes without pages, a heap that is
-   growing gets one more at once, up to AHEAD, and their pages by one system
-   call: 4 MiB when it took 256.  Each run that has pages, as those have that
-   were ahead in vain, counts as AHEAD runs less.  A heap that ever took LARGE
-   gets the pages of each run, or pool, by one system call, growing or not: one
-   that grows anew after it has shrunk takes them with pages and without. */
+/* A heap that is growing gets several slabs at once, and their pages by one
+   system call: one for each LARGE slabs (32 MiB) that it took without pages,
+   up to AHEAD (4 MiB).  Each slab that it takes with pages counts as AHEAD
+   slabs less: those that it got ahead in vain are such.
+
+   A heap that ever took LARGE slabs without pages gets the pages of each slab,
+   or pool, by one system call, whether it is growing or not: one that grows
+   anew after it has shrunk takes some slabs with pages and some without. */
 #define LARGE 64
 #define AHEAD 8
 
-/* How often puts look at ages, where no thread does */
+/* One in so many puts looks at ages, for where no thread does */
 #define PUTS 64
 
-/* How often who purges looks whether those who wait have had their turn */
+/* How often a purge looks whether those that wait have had their turn */
 #define YIELDS 100
 
 static uint64_t now_ms(void) {
@@ -63,7 +67,7 @@ static uint64_t now_ms(void) {
   return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* Of some */
+/* There is one. */
 static unsigned first_bit(unsigned bits) {
   assert(bits != 0);
   return (unsigned)__builtin_ctz(bits);
@@ -73,9 +77,10 @@ static size_t size_of(unsigned bits) {
   return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
 }
 
-/* The pools in one page of the kernel's with the [i]th of a run */
+/* The pools in one page of the kernel's with the [i]th of a slab */
 static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
   unsigned n = pools->per_page;
+  assert(caml_is_power_of_two(n) && i < CAML_SLAB_POOLS);
   return (pool_bits)(((1u << n) - 1) << (i & -n));
 }
 
@@ -83,29 +88,32 @@ static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
 static pool_bits whole_pages(const struct caml_pools* pools, pool_bits bits) {
   pool_bits whole = bits;
   if (pools->per_page == 1) return bits;
-  for (unsigned i = 0; i < CAML_RUN_POOLS; i += pools->per_page)
+  for (unsigned i = 0; i < CAML_SLAB_POOLS; i += pools->per_page)
     if (page_of(pools, i) & ~bits) whole &= ~page_of(pools, i);
   return whole;
 }
 
-/* The first of [bits], which are some, and those in a row with it */
+/* The first of [bits], and those in a row with it.  There is one. */
 static pool_bits first_row(unsigned bits) {
   return (pool_bits)(bits & ~(bits + (1u << first_bit(bits))));
 }
 
-/* The run that [p] would lie in, if any lies there */
-static struct caml_run* find_run(struct caml_pools* pools, const void* p) {
-  uintptr_t n = (uintptr_t)p / CAML_RUN_SIZE;
-  struct caml_run* leaf;
-  if (n / CAML_RUNS_LEAF >= CAML_RUNS_ROOT) return NULL;
-  leaf = atomic_load(&pools->leaves[n / CAML_RUNS_LEAF]);
-  return leaf == NULL ? NULL : &leaf[n % CAML_RUNS_LEAF];
+/* Where the slab is kept in which [p] lies, if it lies in one.  NULL: it does
+   not. */
+static struct caml_slab* find_slab(struct caml_pools* pools, const void* p) {
+  uintptr_t n = (uintptr_t)p / CAML_SLAB_SIZE;
+  struct caml_slab* leaf;
+  if (n / CAML_SLABS_LEAF >= CAML_SLABS_ROOT) return NULL;
+  leaf = atomic_load(&pools->leaves[n / CAML_SLABS_LEAF]);
+  return leaf == NULL ? NULL : &leaf[n % CAML_SLABS_LEAF];
 }
 
-static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
-  size_t i = (uintptr_t)p / CAML_RUN_SIZE / CAML_RUNS_LEAF;
-  struct caml_run *leaf, *none = NULL;
-  if (i >= CAML_RUNS_ROOT) return NULL;
+/* As [find_slab], with a leaf made for it.  NULL if there is no memory for the
+   leaf. */
+static struct caml_slab* make_slab(struct caml_pools* pools, const void* p) {
+  size_t i = (uintptr_t)p / CAML_SLAB_SIZE / CAML_SLABS_LEAF;
+  struct caml_slab *leaf, *none = NULL;
+  if (i >= CAML_SLABS_ROOT) return NULL;
   if (atomic_load(&pools->leaves[i]) == NULL) {
     leaf = mmap(NULL, LEAF_SIZE, PROT_READ | PROT_WRITE,
                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -114,136 +122,153 @@ static struct caml_run* make_run(struct caml_pools* pools, const void* p) {
     if (!atomic_compare_exchange_strong(&pools->leaves[i], &none, leaf))
       munmap(leaf, LEAF_SIZE); /* another shard was quicker */
   }
-  return find_run(pools, p);
+  return find_slab(pools, p);
 }
 
 static void lock_shard(struct caml_pool_shard* shard) {
-  if (pthread_mutex_trylock(&shard->lock) == 0) return;
+  if (caml_ranked_mutex_try_lock(&shard->lock)) return;
   atomic_fetch_add(&shard->waiting, 1);
-  pthread_mutex_lock(&shard->lock);
+  caml_ranked_mutex_lock(&shard->lock);
   atomic_fetch_sub(&shard->waiting, 1);
 }
 
 static void unlock_shard(struct caml_pool_shard* shard) {
-  pthread_mutex_unlock(&shard->lock);
+  caml_ranked_mutex_unlock(&shard->lock);
 }
 
-/* Who waits for the lock, to get or put a pool, has it before the next
-   purge. */
-static void give_way(struct caml_pool_shard* shard) {
+/* Lets those that wait for the lock, to get or put a pool, have it before the
+   next purge. */
+static void yield_shard(struct caml_pool_shard* shard) {
+  caml_ranked_mutex_assert_held(&shard->lock);
   if (atomic_load(&shard->waiting) == 0) return;
   unlock_shard(shard);
   for (int i = 0; i < YIELDS && atomic_load(&shard->waiting) != 0; i++)
     sched_yield();
-  pthread_mutex_lock(&shard->lock);
+  caml_ranked_mutex_lock(&shard->lock);
 }
 
-static void link_run(struct caml_pool_shard* shard, struct caml_run* run) {
-  run->previous = NULL;
-  run->next = shard->partial;
-  if (run->next != NULL) run->next->previous = run;
-  shard->partial = run;
+/* With the lock held, here and in the next */
+static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
+  caml_ranked_mutex_assert_held(&shard->lock);
+  assert(slab->start != NULL);
+  slab->previous = NULL;
+  slab->next = shard->partial;
+  if (slab->next != NULL) slab->next->previous = slab;
+  shard->partial = slab;
 }
 
-static void unlink_run(struct caml_pool_shard* shard, struct caml_run* run) {
-  if (run->next != NULL) run->next->previous = run->previous;
-  if (run->previous != NULL) run->previous->next = run->next;
-  else shard->partial = run->next;
-  if (shard->walk == run) shard->walk = run->next;
+static void unlink_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
+  caml_ranked_mutex_assert_held(&shard->lock);
+  assert(slab->previous != NULL || shard->partial == slab);
+  if (slab->next != NULL) slab->next->previous = slab->previous;
+  if (slab->previous != NULL) slab->previous->next = slab->next;
+  else shard->partial = slab->next;
+  if (shard->walk == slab) shard->walk = slab->next;
 }
 
 static bool is_large(struct caml_pool_shard* shard) {
   return atomic_load(&shard->taken) == LARGE;
 }
 
-/* [run], which jemalloc has not purged since some of its pages were [missing],
-   if ever they were: has all, or lacks those that jemalloc has not used
-   since. */
-static void get_dirty_run(struct caml_pools* pools,
+/* A slab that jemalloc has not purged since it was last put back, if it ever
+   was, without the pages [missing].  It still lacks those of them that jemalloc
+   has not used since. */
+static void get_dirty_slab(struct caml_pools* pools,
                           struct caml_pool_shard* shard,
-                          struct caml_run* run, pool_bits missing) {
-  run->dirty = FULL;
+                          struct caml_slab* slab, pool_bits missing) {
+  slab->dirty = FULL;
   if (missing == 0) return;
   caml_extents_count_commit(pools->extents, size_of(missing));
-  if (is_large(shard)) caml_extents_fill(run->start, CAML_RUN_SIZE);
+  if (is_large(shard)) caml_extents_fill(slab->start, CAML_SLAB_SIZE);
 }
 
-/* A run from jemalloc, which takes it for committed: with all pages, or
-   none. */
-static struct caml_run* get_run(struct caml_pools* pools, unsigned shard) {
-  char* p = je_mallocx(CAML_RUN_SIZE, pools->flags);
-  struct caml_run* run;
+/* A slab from jemalloc, which takes it for committed.  It has all of its pages,
+   or none. */
+static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
+  char* p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
+  struct caml_slab* slab;
   pool_bits missing;
   if (p == NULL) return NULL;
-  run = make_run(pools, p);
-  if (run == NULL) {
-    caml_extents_is_fresh_run(pools->extents, p); /* it is not kept */
-    je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
+  slab = make_slab(pools, p);
+  if (slab == NULL) {
+    caml_extents_clear_fresh(pools->extents, p); /* it goes back */
+    je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
     return NULL;
   }
-  missing = run->missing;
-  memset(run, 0, sizeof(*run));
-  run->start = p;
-  run->shard = (uint16_t)shard;
-  if (caml_extents_is_fresh_run(pools->extents, p))
-    caml_huge_count(&pools->extents->huge, p, CAML_RUN_SIZE, false);
+  assert(slab->start == NULL && (uintptr_t)p % CAML_SLAB_SIZE == 0);
+  missing = slab->missing;
+  memset(slab, 0, sizeof(*slab));
+  slab->start = p;
+  slab->shard = (uint16_t)shard;
+  if (caml_extents_clear_fresh(pools->extents, p))
+    caml_huge_count(&pools->extents->huge, p, CAML_SLAB_SIZE, false);
   else
-    get_dirty_run(pools, &pools->shards[shard], run, missing);
-  return run;
+    get_dirty_slab(pools, &pools->shards[shard], slab, missing);
+  return slab;
 }
 
-/* What jemalloc takes for committed, and what is. */
-static void put_run(struct caml_pools* pools, struct caml_run* run) {
-  char* p = run->start;
-  assert(run->used == 0);
-  run->missing = FULL & ~(run->dirty | run->muzzy);
-  for (pool_bits bits = run->missing, row; bits != 0; bits &= ~row) {
+/* Are the states of the slab's pools as described above? */
+static inline bool is_sound(const struct caml_slab* slab) {
+  return slab->start != NULL && (slab->used & (slab->dirty | slab->muzzy)) == 0
+    && (slab->dirty & slab->muzzy) == 0;
+}
+
+/* Gives a slab back to jemalloc, which takes all of it for committed: so it is
+   counted as that. */
+static void put_slab(struct caml_pools* pools, struct caml_slab* slab) {
+  char* p = slab->start;
+  assert(is_sound(slab) && slab->used == 0);
+  slab->missing = FULL & ~(slab->dirty | slab->muzzy);
+  for (pool_bits bits = slab->missing, row; bits != 0; bits &= ~row) {
     row = first_row(bits);
     caml_huge_count(&pools->extents->huge, p + first_bit(row) * CAML_POOL_SIZE,
                     size_of(row), true);
   }
-  run->start = NULL;
-  je_sdallocx(p, CAML_RUN_SIZE, pools->flags);
+  slab->start = NULL;
+  je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
 }
 
-/* Takes the first free pool of [run]: one that is dirty if there is one. */
+/* Takes a free pool of [slab]: the first that is dirty, else the first that is
+   muzzy, else the first.  With the lock held. */
 static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
-                       struct caml_run* run) {
-  unsigned i = first_bit(run->dirty ? run->dirty
-                         : run->muzzy ? run->muzzy : FULL & ~run->used);
-  pool_bits bit = (pool_bits)(1u << i), page = page_of(pools, i) & ~run->used;
-  void* pool = run->start + i * CAML_POOL_SIZE;
-  assert(!(run->used & bit));
-  if (!((run->dirty | run->muzzy) & bit)) {
+                       struct caml_slab* slab) {
+  unsigned i = first_bit(slab->dirty ? slab->dirty
+                         : slab->muzzy ? slab->muzzy : FULL & ~slab->used);
+  pool_bits bit = (pool_bits)(1u << i), page = page_of(pools, i) & ~slab->used;
+  void* pool = slab->start + i * CAML_POOL_SIZE;
+  caml_ranked_mutex_assert_held(&shard->lock);
+  assert(is_sound(slab) && !(slab->used & bit));
+  if (!((slab->dirty | slab->muzzy) & bit)) {
     caml_extents_commit(pools->extents,
-                        run->start + first_bit(page) * CAML_POOL_SIZE,
+                        slab->start + first_bit(page) * CAML_POOL_SIZE,
                         size_of(page));
     if (is_large(shard)) caml_extents_fill(pool, CAML_POOL_SIZE);
   }
-  run->used |= bit;
-  run->dirty = (pool_bits)((run->dirty | page) & ~bit);
-  run->muzzy &= ~page;
-  run->old_dirty &= ~page;
-  run->old_muzzy &= ~page;
-  run->due &= ~page;
-  if (run->used == FULL) unlink_run(shard, run);
+  slab->used |= bit;
+  slab->dirty = (pool_bits)((slab->dirty | page) & ~bit);
+  slab->muzzy &= ~page;
+  slab->old_dirty &= ~page;
+  slab->old_muzzy &= ~page;
+  slab->due &= ~page;
+  if (slab->used == FULL) unlink_slab(shard, slab);
   return pool;
 }
 
-/* The shard's free pools: all, or but those of the runs that it takes from
-   itself: the first, and those with no pool in use, which are its next */
-enum pools_of { ALL_RUNS, OTHER_RUNS };
+/* Which slabs of a shard to take a pool from.  OTHER_SLABS are all but those
+   that the shard takes from itself: the first, and those with no pool in use,
+   which come next. */
+enum pools_of { ALL_SLABS, OTHER_SLABS };
 
 /* A free pool of the shard's, or NULL */
 static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
                       enum pools_of which) {
-  struct caml_run* run;
+  struct caml_slab* slab;
   void* pool = NULL;
   lock_shard(shard);
-  run = shard->partial;
-  if (run != NULL && which == OTHER_RUNS)
-    do run = run->next; while (run != NULL && run->used == 0);
-  if (run != NULL) pool = take_pool(pools, shard, run);
+  slab = shard->partial;
+  if (slab != NULL && which == OTHER_SLABS)
+    do slab = slab->next; while (slab != NULL && slab->used == 0);
+  if (slab != NULL) pool = take_pool(pools, shard, slab);
   unlock_shard(shard);
   return pool;
 }
@@ -260,10 +285,11 @@ static unsigned at_most(unsigned n, unsigned most) {
   return n < most ? n : most;
 }
 
-/* [n] runs were taken: none with pages, or one */
+/* [n] slabs without pages were taken, or one with pages */
 static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
   unsigned fresh = atomic_load(&shard->fresh);
   unsigned taken = atomic_load(&shard->taken);
+  assert(n > 0 && taken <= LARGE && fresh <= AHEAD * LARGE);
   if (pages) {
     atomic_store(&shard->fresh, fresh - at_most(fresh, AHEAD));
   } else {
@@ -272,7 +298,7 @@ static void count_taken(struct caml_pool_shard* shard, unsigned n, bool pages) {
   }
 }
 
-/* How many runs are to get their pages now, as the next has none */
+/* How many slabs are to get their pages now, if the next has none */
 static unsigned to_populate(struct caml_pools* pools,
                             struct caml_pool_shard* shard) {
   unsigned ahead = atomic_load(&shard->fresh) / LARGE;
@@ -280,191 +306,207 @@ static unsigned to_populate(struct caml_pools* pools,
   return ahead > 0 ? ahead : is_large(shard) ? 1 : 0;
 }
 
-/* Does [next] follow [run], and has no pages? */
-static bool lies_behind(const struct caml_run* run,
-                        const struct caml_run* next) {
-  return next->start == run->start + CAML_RUN_SIZE && next->dirty == 0;
+/* Does [next] lie right behind [slab], and has it no pages? */
+static bool lies_behind(const struct caml_slab* slab,
+                        const struct caml_slab* next) {
+  return next->start == slab->start + CAML_SLAB_SIZE && next->dirty == 0;
 }
 
-/* [n] runs side by side, none of which has pages: now all have. */
-static void populate(struct caml_pools* pools, struct caml_run** runs,
+/* Gives pages to [n] slabs side by side, none of which has any. */
+static void populate(struct caml_pools* pools, struct caml_slab** slabs,
                      unsigned n) {
-  if (!caml_extents_populate(pools->extents, runs[0]->start, n * CAML_RUN_SIZE))
-    return;
-  for (unsigned i = 0; i < n; i++) runs[i]->dirty = FULL;
+  size_t size = n * CAML_SLAB_SIZE;
+  assert(n > 0 && n <= AHEAD);
+  if (!caml_extents_populate(pools->extents, slabs[0]->start, size)) return;
+  for (unsigned i = 0; i < n; i++) slabs[i]->dirty = FULL;
 }
 
-/* A run, or several if the heap is growing.  How many? */
-static unsigned get_runs(struct caml_pools* pools, unsigned shard,
-                         struct caml_run** runs) {
+/* Gets a slab, or several if the heap is growing.  Returns how many; 0 without
+   memory. */
+static unsigned get_slabs(struct caml_pools* pools, unsigned shard,
+                         struct caml_slab** slabs) {
   unsigned n = 1, side_by_side = 1, wanted;
-  runs[0] = get_run(pools, shard);
-  if (runs[0] == NULL) return 0;
-  wanted = runs[0]->dirty == 0 ? to_populate(pools, &pools->shards[shard]) : 0;
+  slabs[0] = get_slab(pools, shard);
+  if (slabs[0] == NULL) return 0;
+  wanted = slabs[0]->dirty == 0 ? to_populate(pools, &pools->shards[shard]) : 0;
   while (n < wanted && side_by_side == n
-         && (runs[n] = get_run(pools, shard)) != NULL) {
-    if (lies_behind(runs[n - 1], runs[n])) side_by_side++;
+         && (slabs[n] = get_slab(pools, shard)) != NULL) {
+    if (lies_behind(slabs[n - 1], slabs[n])) side_by_side++;
     n++;
   }
-  count_taken(&pools->shards[shard], n, runs[0]->dirty != 0);
-  if (wanted > 0) populate(pools, runs, side_by_side);
-  if (n > side_by_side && runs[n - 1]->dirty == 0)
-    populate(pools, runs + n - 1, 1); /* it lies elsewhere */
+  count_taken(&pools->shards[shard], n, slabs[0]->dirty != 0);
+  if (wanted > 0) populate(pools, slabs, side_by_side);
+  if (n > side_by_side && slabs[n - 1]->dirty == 0)
+    populate(pools, slabs + n - 1, 1); /* it lies elsewhere */
+  assert(n <= AHEAD);
   return n;
 }
 
-static void* get_from_new_run(struct caml_pools* pools, unsigned i) {
+static void* get_from_new_slab(struct caml_pools* pools, unsigned i) {
   struct caml_pool_shard* shard = &pools->shards[i];
-  struct caml_run* runs[AHEAD];
-  unsigned n = get_runs(pools, i, runs);
+  struct caml_slab* slabs[AHEAD];
+  unsigned n = get_slabs(pools, i, slabs);
   void* pool;
   if (n == 0) return NULL;
   lock_shard(shard);
-  while (n > 0) link_run(shard, runs[--n]);
-  pool = take_pool(pools, shard, runs[0]);
+  while (n > 0) link_slab(shard, slabs[--n]);
+  pool = take_pool(pools, shard, slabs[0]);
   unlock_shard(shard);
   return pool;
 }
 
-/* The others' free pools before a new run, but a run for each while there is
-   memory: two domains that take from one run wait for each other ever after, at
-   every pool of it that they put. */
+/* Other shards' free pools come before a new slab, but not those of the slab
+   that a shard is taking from, while there is memory for another: two domains
+   that take from one slab wait for each other ever after, at each of its pools
+   that they put. */
 void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
   unsigned own = shard % CAML_POOL_SHARDS;
-  void* pool = get_from(pools, &pools->shards[own], ALL_RUNS);
-  if (pool == NULL) pool = get_from_others(pools, own, OTHER_RUNS);
-  if (pool == NULL) pool = get_from_new_run(pools, own);
-  if (pool == NULL) pool = get_from_others(pools, own, ALL_RUNS);
+  void* pool = get_from(pools, &pools->shards[own], ALL_SLABS);
+  if (pool == NULL) pool = get_from_others(pools, own, OTHER_SLABS);
+  if (pool == NULL) pool = get_from_new_slab(pools, own);
+  if (pool == NULL) pool = get_from_others(pools, own, ALL_SLABS);
   return pool;
 }
 
-/* Decay.  The lock of the run's shard is held. */
+/* Decay.  With the lock of the slab's shard held */
 
-/* By force, or lazily: free pools in a row lose their pages.  What the kernel
-   does not take lazily goes by force; what it does not take at all stays
-   dirty. */
-static void purge_row(struct caml_pools* pools, struct caml_run* run,
+/* Purges free pools in a row, by force or lazily.  What the kernel does not
+   take lazily goes by force; what it does not take by force stays dirty. */
+static void purge_row(struct caml_pools* pools, struct caml_slab* slab,
                       pool_bits row, bool by_force) {
-  char* p = run->start + first_bit(row) * CAML_POOL_SIZE;
+  char* p = slab->start + first_bit(row) * CAML_POOL_SIZE;
   size_t size = size_of(row);
-  run->dirty &= ~row;
-  run->muzzy &= ~row;
+  caml_ranked_mutex_assert_held(&pools->shards[slab->shard].lock);
+  assert(is_sound(slab) && !(row & slab->used));
+  slab->dirty &= ~row;
+  slab->muzzy &= ~row;
   if (!by_force && caml_extents_purge_lazily(pools->extents, p, size)) {
-    run->muzzy |= row;
+    slab->muzzy |= row;
   } else if (!caml_extents_decommit(pools->extents, p, size)) {
     caml_huge_commit(&pools->extents->huge, p, size);
-    run->dirty |= row;
+    slab->dirty |= row;
   }
 }
 
-static void purge(struct caml_pools* pools, struct caml_run* run,
+static void purge(struct caml_pools* pools, struct caml_slab* slab,
                   pool_bits bits, bool by_force) {
-  assert(!(bits & run->used));
+  assert(!(bits & slab->used));
   bits = whole_pages(pools, bits);
   while (bits != 0) {
     pool_bits row = first_row(bits);
-    purge_row(pools, run, row, by_force);
+    purge_row(pools, slab, row, by_force);
     bits &= ~row;
   }
 }
 
-/* All that is due.  The lock is let go of between two runs; whoever begins
-   meanwhile begins with all of them, so that one place in the list is enough,
-   and goes on by force if that was asked for. */
+/* Purges all that is due.  Between two slabs the lock may be given to others,
+   of which one may begin a purge too: it begins with the first slab, so that
+   one place in the list is enough, and goes on by force if that was asked
+   for. */
 static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
                       bool by_force) {
+  caml_ranked_mutex_assert_held(&shard->lock);
   if (shard->walk == NULL) shard->by_force = false;
   if (by_force || atomic_load(&pools->muzzy_ms) == 0) shard->by_force = true;
   shard->walk = shard->partial;
   while (shard->walk != NULL) {
-    struct caml_run* run = shard->walk;
-    pool_bits due = run->due;
-    shard->walk = run->next;
+    struct caml_slab* slab = shard->walk;
+    pool_bits due = slab->due;
+    shard->walk = slab->next;
     if (due == 0) continue;
-    run->due = 0;
-    purge(pools, run, due & run->muzzy, true);
-    purge(pools, run, due & run->dirty, shard->by_force);
-    give_way(shard);
+    slab->due = 0;
+    purge(pools, slab, due & slab->muzzy, true);
+    purge(pools, slab, due & slab->dirty, shard->by_force);
+    yield_shard(shard);
   }
 }
 
-/* Runs with no pool in use are jemalloc's, to decay there. */
-static void release_runs(struct caml_pools* pools,
+/* Gives the slabs with no pool in use back to jemalloc, to decay there.  With
+   the lock held. */
+static void release_slabs(struct caml_pools* pools,
                          struct caml_pool_shard* shard) {
-  for (struct caml_run *run = shard->partial, *next; run != NULL; run = next) {
-    next = run->next;
-    if (run->used == 0) {
-      unlink_run(shard, run);
-      put_run(pools, run);
+  struct caml_slab* next;
+  caml_ranked_mutex_assert_held(&shard->lock);
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = next) {
+    next = slab->next;
+    if (slab->used == 0) {
+      unlink_slab(shard, slab);
+      put_slab(pools, slab);
     }
   }
 }
 
-static bool is_due(uint64_t* since, ssize_t ms, uint64_t now) {
-  /* [now] may be the older: of who waited for the lock */
-  if (ms < 0 || now < *since + (uint64_t)ms / 2) return false;
-  *since = now;
-  return true;
+/* Has half of the decay time passed?  [now] may be before [since]: it was read
+   before the lock was waited for. */
+static bool is_due(uint64_t since, ssize_t ms, uint64_t now) {
+  return ms >= 0 && now >= since + (uint64_t)ms / 2;
 }
 
-/* Twice in the decay time: what was free the last time is purged. */
+/* Twice in the decay time purges what was free the last time, too.  With the
+   lock held. */
 static void decay_shard(struct caml_pools* pools,
                         struct caml_pool_shard* shard, uint64_t now) {
   bool dirty, muzzy;
+  caml_ranked_mutex_assert_held(&shard->lock);
   if (atomic_load(&pools->held) > 0) return;
-  dirty = is_due(&shard->dirty_since, atomic_load(&pools->dirty_ms), now);
-  muzzy = is_due(&shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
+  dirty = is_due(shard->dirty_since, atomic_load(&pools->dirty_ms), now);
+  muzzy = is_due(shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
   if (!dirty && !muzzy) return;
-  release_runs(pools, shard);
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
+  if (dirty) shard->dirty_since = now;
+  if (muzzy) shard->muzzy_since = now;
+  release_slabs(pools, shard);
+  for (struct caml_slab* slab = shard->partial; slab != NULL;
+       slab = slab->next) {
     if (muzzy) {
-      run->due |= run->muzzy & run->old_muzzy;
-      run->old_muzzy = run->muzzy;
+      slab->due |= slab->muzzy & slab->old_muzzy;
+      slab->old_muzzy = slab->muzzy;
     }
     if (dirty) {
-      run->due |= run->dirty & run->old_dirty;
-      run->old_dirty = run->dirty;
+      slab->due |= slab->dirty & slab->old_dirty;
+      slab->old_dirty = slab->dirty;
     }
   }
   purge_due(pools, shard, false);
 }
 
 bool caml_pools_put(struct caml_pools* pools, void* pool) {
-  struct caml_run* run = find_run(pools, pool);
+  struct caml_slab* slab = find_slab(pools, pool);
   struct caml_pool_shard* shard;
   unsigned i;
   pool_bits bit;
-  if (run == NULL || run->start == NULL) return false;
-  shard = &pools->shards[run->shard];
-  i = (unsigned)(((char*)pool - run->start) / CAML_POOL_SIZE);
+  if (slab == NULL || slab->start == NULL) return false;
+  assert(slab->shard < CAML_POOL_SHARDS);
+  shard = &pools->shards[slab->shard];
+  i = (unsigned)(((char*)pool - slab->start) / CAML_POOL_SIZE);
   bit = (pool_bits)(1u << i);
+  assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
   lock_shard(shard);
-  assert(run->used & bit);
-  if (run->used == FULL) link_run(shard, run);
-  run->used &= ~bit;
-  run->dirty |= bit;
+  assert(is_sound(slab) && (slab->used & bit));
+  if (slab->used == FULL) link_slab(shard, slab);
+  slab->used &= ~bit;
+  slab->dirty |= bit;
   if (atomic_load(&pools->dirty_ms) == 0)
-    purge(pools, run, page_of(pools, i) & run->dirty, true);
-  /* one that is empty stays for the next pool, if it is the only one */
-  if (run->used == 0 && (run->next != NULL || run->previous != NULL)) {
-    unlink_run(shard, run);
-    put_run(pools, run);
+    purge(pools, slab, page_of(pools, i) & slab->dirty, true);
+  /* a slab with no pool in use stays for the next, if it is the only one */
+  if (slab->used == 0 && (slab->next != NULL || slab->previous != NULL)) {
+    unlink_slab(shard, slab);
+    put_slab(pools, slab);
   }
   if (++shard->puts % PUTS == 0) decay_shard(pools, shard, now_ms());
   unlock_shard(shard);
   return true;
 }
 
-/* For all shards, one after the other */
+/* What is done for all shards, one after the other, with the lock of each */
 typedef void (*shard_action)(struct caml_pools* pools,
                              struct caml_pool_shard* shard, void* data);
 
 static void for_each_shard(struct caml_pools* pools, shard_action action,
                            void* data) {
   for (int i = 0; i < CAML_POOL_SHARDS; i++) {
-    pthread_mutex_lock(&pools->shards[i].lock);
+    caml_ranked_mutex_lock(&pools->shards[i].lock);
     action(pools, &pools->shards[i], data);
-    pthread_mutex_unlock(&pools->shards[i].lock);
+    caml_ranked_mutex_unlock(&pools->shards[i].lock);
   }
 }
 
@@ -491,9 +533,9 @@ void caml_pools_decay(struct caml_pools* pools) {
 static void purge_all(struct caml_pools* pools, struct caml_pool_shard* shard,
                       void* unused) {
   (void)unused;
-  release_runs(pools, shard);
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    run->due = run->dirty | run->muzzy;
+  release_slabs(pools, shard);
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = slab->next)
+    slab->due = slab->dirty | slab->muzzy;
   purge_due(pools, shard, true);
 }
 
@@ -504,26 +546,28 @@ void caml_pools_purge(struct caml_pools* pools) {
 static void purge_all_dirty(struct caml_pools* pools,
                             struct caml_pool_shard* shard, void* unused) {
   (void)unused;
-  release_runs(pools, shard);
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    run->due |= run->dirty;
+  release_slabs(pools, shard);
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = slab->next)
+    slab->due |= slab->dirty;
   purge_due(pools, shard, false);
 }
 
 static void purge_all_muzzy(struct caml_pools* pools,
                             struct caml_pool_shard* shard, void* unused) {
   (void)unused;
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next)
-    run->due |= run->muzzy;
+  for (struct caml_slab* slab = shard->partial; slab != NULL; slab = slab->next)
+    slab->due |= slab->muzzy;
   purge_due(pools, shard, false);
 }
 
 void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms) {
+  assert(ms >= -1);
   atomic_store(&pools->dirty_ms, ms);
   if (ms == 0) for_each_shard(pools, purge_all_dirty, NULL);
 }
 
 void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
+  assert(ms >= -1);
   atomic_store(&pools->muzzy_ms, ms);
   if (ms == 0) for_each_shard(pools, purge_all_muzzy, NULL);
 }
@@ -533,10 +577,12 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
 static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
                      void* data) {
   struct caml_free_pools* sum = data;
-  for (struct caml_run* run = shard->partial; run != NULL; run = run->next) {
-    sum->dirty += size_of(whole_pages(pools, run->dirty));
-    sum->muzzy += size_of(run->muzzy);
-    sum->retained += size_of(FULL & ~(run->used | run->dirty | run->muzzy));
+  caml_ranked_mutex_assert_held(&shard->lock);
+  for (struct caml_slab* slab = shard->partial; slab != NULL;
+       slab = slab->next) {
+    sum->dirty += size_of(whole_pages(pools, slab->dirty));
+    sum->muzzy += size_of(slab->muzzy);
+    sum->retained += size_of(FULL & ~(slab->used | slab->dirty | slab->muzzy));
   }
 }
 
@@ -561,44 +607,46 @@ bool caml_pools_decays(struct caml_pools* pools) {
 
 /* Life */
 
-static void init_locks(struct caml_pools* pools) {
-  for (int i = 0; i < CAML_POOL_SHARDS; i++) {
-    atomic_store(&pools->shards[i].waiting, 0);
-    pthread_mutex_init(&pools->shards[i].lock, NULL);
-  }
-}
-
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      int flags) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
-  assert(page <= CAML_RUN_SIZE);
+  assert(page <= CAML_SLAB_SIZE && caml_is_power_of_two(page));
+  assert(extents != NULL && pools->extents == NULL);
   pools->extents = extents;
   pools->flags = flags;
   pools->per_page =
     page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);
   pools->dirty_ms = pools->muzzy_ms = -1;
-  init_locks(pools);
+  for (int i = 0; i < CAML_POOL_SHARDS; i++)
+    caml_ranked_mutex_init(&pools->shards[i].lock,
+                           (enum caml_rank)(CAML_RANK_SHARD + i));
 }
 
 void caml_pools_lock(struct caml_pools* pools) {
   for (int i = 0; i < CAML_POOL_SHARDS; i++)
-    pthread_mutex_lock(&pools->shards[i].lock);
+    caml_ranked_mutex_lock(&pools->shards[i].lock);
 }
 
 void caml_pools_unlock(struct caml_pools* pools) {
   for (int i = CAML_POOL_SHARDS - 1; i >= 0; i--)
-    pthread_mutex_unlock(&pools->shards[i].lock);
+    caml_ranked_mutex_unlock(&pools->shards[i].lock);
 }
 
 void caml_pools_postfork_child(struct caml_pools* pools) {
   atomic_store(&pools->held, 0); /* by a thread that is not here */
-  init_locks(pools);
+  for (int i = 0; i < CAML_POOL_SHARDS; i++) {
+    atomic_store(&pools->shards[i].waiting, 0);
+    caml_ranked_mutex_postfork_child(&pools->shards[i].lock);
+  }
 }
 
 void caml_pools_end(struct caml_pools* pools) {
-  for (size_t i = 0; i < CAML_RUNS_ROOT; i++) {
+  for (size_t i = 0; i < CAML_SLABS_ROOT; i++) {
     if (pools->leaves[i] != NULL) munmap(pools->leaves[i], LEAF_SIZE);
     pools->leaves[i] = NULL;
   }
+  for (int i = 0; i < CAML_POOL_SHARDS; i++)
+    caml_ranked_mutex_destroy(&pools->shards[i].lock);
   memset(pools->shards, 0, sizeof(pools->shards));
+  pools->extents = NULL;
 }

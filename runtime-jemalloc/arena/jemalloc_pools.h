@@ -10,22 +10,24 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Pools in runs: 16 of 32 KiB, one jemalloc extent of 512 KiB.
+/* Slabs of pools.  A slab is 16 pools of 32 KiB, one jemalloc extent of 512
+   KiB.
 
-   jemalloc keeps 128 bytes for each extent, for ever, and takes 300
-   nanoseconds to get and put one; a run has some bits for each pool instead.
-   A run with no pool in use goes back to jemalloc.  The free pools of the
-   others decay here, as jemalloc's extents do, and by the same times; which is
-   why the functions below belong to those of jemalloc_arena.h that have the
-   same names.
+   For each extent jemalloc keeps 128 bytes, for ever, and it takes 300
+   nanoseconds to get and put one.  A slab has a few bits for each pool
+   instead.
+
+   A slab with no pool in use goes back to jemalloc.  The free pools of the
+   other slabs decay here, as jemalloc's extents do, and by the same times.  So
+   each function below is called by the one of jemalloc_arena.h with the same
+   name.
 
    Where the kernel's pages are larger than pools, a page goes when all of its
-   pools are free, and comes with the first. */
+   pools are free, and comes with the first that is taken. */
 
 #ifndef CAML_JEMALLOC_POOLS_H
 #define CAML_JEMALLOC_POOLS_H
 
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,89 +35,88 @@
 #include <sys/types.h>
 #include "jemalloc_extents.h"
 
-/* Threads on different shards do not wait for each other. */
-#define CAML_POOL_SHARDS 8
-
-/* Bytes: what threads on different shards write is not in one line of the
-   cache, nor in the one beside it, which processors fetch with it.  Two
-   threads did 1.89 to 2.00 times what one does, with 64 bytes 1.22 to 1.98:
-   bench/programs/micro.c, seven runs of each by turns. */
+/* Bytes.  Two lines of the cache: processors fetch the neighbour of a line with
+   it, so what threads on different shards write lies that far apart.  With 128
+   bytes two threads did 1.89 to 2.00 times what one does, with 64 bytes 1.22 to
+   1.98: bench/programs/micro.c, seven runs of each by turns. */
 #define CAML_CACHE_LINES 128
 
-/* Runs by their address / CAML_RUN_SIZE: leaves of 1 MiB for 4 GiB each, of 48
-   bits of address */
-#define CAML_RUNS_LEAF ((size_t)1 << 13)
-#define CAML_RUNS_ROOT ((size_t)1 << 16)
+/* A table of slabs by their address / CAML_SLAB_SIZE, for 48 bits of address.
+   Its leaves are 1 MiB, for 4 GiB each. */
+#define CAML_SLABS_LEAF ((size_t)1 << 13)
+#define CAML_SLABS_ROOT ((size_t)1 << 16)
 
-struct caml_run; /* see jemalloc_pools.c */
+struct caml_slab; /* see jemalloc_pools.c */
 
 struct caml_pool_shard {
   _Alignas(CAML_CACHE_LINES)
-  pthread_mutex_t lock;     /* taken before jemalloc's */
-  atomic_int waiting;       /* threads, for the lock, to get or put a pool */
-  struct caml_run* partial; /* runs that have free pools */
-  struct caml_run* walk;    /* of these, the next to be purged */
-  bool by_force;            /* it is, whoever walks */
-  size_t puts;
-  atomic_uint fresh;        /* runs taken without pages, as long as it grows */
-  atomic_uint taken;        /* the same, whatever was taken with pages, up to
-                               LARGE */
+  struct caml_ranked_mutex lock; /* of what follows; before jemalloc's own */
+  atomic_int waiting;       /* threads that wait for [lock], to get or put a
+                               pool */
+  struct caml_slab* partial; /* slabs that have free pools */
+  struct caml_slab* walk;    /* of these, the next to be purged */
+  bool by_force;            /* the walk purges by force */
+  size_t puts;              /* of pools */
+  atomic_uint fresh;        /* slabs taken without pages: see LARGE and AHEAD */
+  atomic_uint taken;        /* slabs taken without pages, up to LARGE */
   uint64_t dirty_since, muzzy_since; /* when ages were last looked at, ms */
 };
 
 struct caml_pools {
   struct caml_extents* extents;
-  int flags; /* of [mallocx], for a run */
+  int flags; /* of [mallocx], for a slab */
   unsigned per_page; /* pools that share a page of the kernel's: 1, or a power
                         of two */
   _Atomic ssize_t dirty_ms, muzzy_ms;
   atomic_int held; /* > 0: nothing decays */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
-  struct caml_run* _Atomic leaves[CAML_RUNS_ROOT];
+  struct caml_slab* _Atomic leaves[CAML_SLABS_ROOT];
 };
 
-/* Bytes in free pools of runs that are in use, but for those that share a page
-   with one in use */
+/* Bytes in free pools of slabs that are in use.  A free pool that shares a page
+   with one in use is not counted. */
 struct caml_free_pools { size_t dirty, muzzy, retained; };
 
 /* Makes [pools], which is zeroed, ready.  [flags] are [mallocx]'s. */
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      int flags);
 
-/* A pool of a run, aligned to its size; NULL if there is no memory for one.
-   [shard]: any number, another for each domain.  From any thread. */
+/* A pool of a slab, aligned to its size; NULL if there is no memory for one.
+   [shard] is any number, a different one for each domain.  From any thread. */
 void* caml_pools_get(struct caml_pools* pools, unsigned shard);
 
-/* False if [pool] is of no run.  From any thread. */
+/* Takes a pool back.  False if it is of no slab.  From any thread. */
 bool caml_pools_put(struct caml_pools* pools, void* pool);
 
-/* Until these are called nothing decays.  -1: never. */
+/* How long free pools stay dirty, then muzzy, ms; -1: for ever.  Until these
+   are called nothing decays. */
 void caml_pools_set_dirty_decay(struct caml_pools* pools, ssize_t ms);
 void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms);
 
-/* Purges what is due; the other, all, by force.  Both give back to jemalloc the
-   runs that have no pool in use. */
+/* The first purges what is due, the second all, by force.  Both give the slabs
+   that have no pool in use back to jemalloc. */
 void caml_pools_decay(struct caml_pools* pools);
 void caml_pools_purge(struct caml_pools* pools);
 
-/* Between the two nothing decays, here; they nest. */
+/* Between the two nothing decays in slabs.  They nest. */
 void caml_pools_hold_decay(struct caml_pools* pools);
 void caml_pools_release_decay(struct caml_pools* pools);
 
-/* The second with the locks, from [caml_pools_lock]. */
+/* The second is called with all locks, between [caml_pools_lock] and
+   [caml_pools_unlock]. */
 struct caml_free_pools caml_pools_free(struct caml_pools* pools);
 struct caml_free_pools caml_pools_free_locked(struct caml_pools* pools);
 
-/* Does something decay some time? */
+/* Are there free pools that decay will purge some time? */
 bool caml_pools_decays(struct caml_pools* pools);
 
-/* Between the first two no pool is got or put.  Around a fork too; the third
-   instead of the second in the child. */
+/* Between the first two no pool is got or put.  They are also called around a
+   fork; in the child the third instead of the second. */
 void caml_pools_lock(struct caml_pools* pools);
 void caml_pools_unlock(struct caml_pools* pools);
 void caml_pools_postfork_child(struct caml_pools* pools);
 
-/* The arena has been destroyed, the runs with it. */
+/* The arena has been destroyed, the slabs with it. */
 void caml_pools_end(struct caml_pools* pools);
 
 #endif /* CAML_JEMALLOC_POOLS_H */

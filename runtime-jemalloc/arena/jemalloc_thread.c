@@ -18,9 +18,11 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <unistd.h>
+#include "jemalloc_assert.h"
 #include "jemalloc_thread.h"
 
-/* Bytes, where RLIMIT_STACK is unlimited: eight times Linux's default */
+/* Bytes, where RLIMIT_STACK is unlimited: eight times what Linux has by
+   default */
 #define UNLIMITED_STACK ((size_t)64 << 20)
 
 /* Bytes of a stack that the C library keeps for its own data of a thread, and
@@ -28,7 +30,8 @@
    and some 2,300 */
 #define THREAD_DATA ((size_t)16 << 10)
 
-/* Bytes of thread-local data, which glibc and musl put into the stack */
+/* Bytes of thread-local data of all libraries: glibc and musl put them into the
+   stack */
 static size_t tls;
 
 static int add_tls(struct dl_phdr_info* object, size_t size, void* sum) {
@@ -52,8 +55,9 @@ size_t caml_thread_program_stack(void) {
   return (size_t)limit.rlim_cur;
 }
 
-/* Rounded up to what any page size divides, as some systems want it; no less
-   than they take */
+/* [wanted] bytes and what the C library takes.  A multiple of 64 KiB, which is
+   one of any page, as some systems want it, and no less than the system's
+   least. */
 static size_t stack_size(size_t wanted) {
   size_t unit = (size_t)64 << 10;
   long least = sysconf(_SC_THREAD_STACK_MIN);
@@ -61,9 +65,9 @@ static size_t stack_size(size_t wanted) {
   return (wanted + tls + THREAD_DATA + unit - 1) & -unit;
 }
 
-/* A new thread inherits the policy and the processors of the one that made it,
-   which may be a real-time one that is bound to one of them.  What the system
-   refuses stays. */
+/* A new thread inherits the policy and the processors of its maker, which may
+   be a real-time thread that is bound to one processor.  What the system
+   refuses to change stays. */
 void caml_thread_settle(void) {
   struct sched_param none = { .sched_priority = 0 };
   cpu_set_t set;
@@ -72,12 +76,13 @@ void caml_thread_settle(void) {
     sched_setaffinity(0, sizeof(set), &set);
 }
 
-/* Of a stack, what a thread that has hardly begun uses, bytes */
+/* Bytes of its stack that a thread uses which has hardly begun */
 #define BEGINNING ((size_t)64 << 10)
 
-/* Where the program's memory is locked (mlockall), a stack has all of its
-   pages: takes back those that the thread does not use yet.  By its maker,
-   since pthread_getattr_np allocates. */
+/* Takes back the pages of a stack that the thread does not use yet.  Where the
+   program's memory is locked (mlockall), a stack has all of its pages from the
+   start.  Called by the maker of the thread, since pthread_getattr_np
+   allocates. */
 static void unlock_stack(pthread_t thread) {
   pthread_attr_t attr;
   unsigned char resident = 0;
@@ -96,6 +101,7 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
   pthread_attr_t attr;
   sigset_t all, saved;
   int error;
+  assert(stack > 0 && run != NULL);
   if (pthread_attr_init(&attr) != 0) return false;
   error = pthread_attr_setstacksize(&attr, stack_size(stack));
   sigfillset(&all);
@@ -112,6 +118,7 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
 
 void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
                        bool made) {
+  assert(caml_thread_may_retry(retry, now) && retry->wait <= RETRY_MOST);
   if (made) {
     retry->not_before = retry->wait = 0;
     return;
@@ -122,13 +129,17 @@ void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
   atomic_fetch_add(&retry->failures, 1);
 }
 
-void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed) {
+void caml_thread_init_condition(pthread_cond_t* changed) {
   pthread_condattr_t attr;
-  pthread_mutex_init(lock, NULL);
   pthread_condattr_init(&attr);
   pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
   pthread_cond_init(changed, &attr);
   pthread_condattr_destroy(&attr);
+}
+
+void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed) {
+  pthread_mutex_init(lock, NULL);
+  caml_thread_init_condition(changed);
 }
 
 void caml_thread_wait_until(pthread_cond_t* changed, pthread_mutex_t* lock,

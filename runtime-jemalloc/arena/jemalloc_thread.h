@@ -10,8 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* What the heap's own threads are made of.  They wait by the monotonic
-   clock. */
+/* The heap's own threads: how one is made, and waits by the monotonic clock. */
 
 #ifndef CAML_JEMALLOC_THREAD_H
 #define CAML_JEMALLOC_THREAD_H
@@ -35,25 +34,26 @@ static inline uint64_t caml_heap_now(void) {
 /* To be called once, before the first thread is started and before a fork. */
 void caml_thread_init(void);
 
-/* Bytes of stack that [caml_thread_start] gives to a thread that does the work
-   of the program's own: what the system's limit (RLIMIT_STACK) gives to these;
-   where there is none, 64 MiB, of which only what is used takes memory. */
+/* Bytes of stack for a thread that does the work of the program's own threads:
+   the system's limit for these (RLIMIT_STACK).  Where there is none, 64 MiB, of
+   which only what is used takes memory. */
 size_t caml_thread_program_stack(void);
 
-/* Starts a thread that can use [stack] bytes of stack, to be joined: what the
-   C library takes out of a stack comes on top.  It blocks all signals.  To be
-   called with a lock that the thread takes before it does anything else.
+/* Starts a thread, which is to be joined.  It can use [stack] bytes of stack:
+   what the C library takes out of a stack comes on top.  It blocks all signals.
+   To be called with a lock that the thread takes before it does anything else.
    False if there is no memory for it, or the system has no more threads. */
 bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
                        void* data);
 
-/* To be called by the new thread, before that lock: it runs under the ordinary
-   scheduling policy, and where the process's first thread may run, whatever
-   thread it was made by. */
+/* To be called by the new thread before it takes that lock.  Gives it the
+   ordinary scheduling policy and the processors of the process's first thread,
+   whatever its maker has. */
 void caml_thread_settle(void);
 
 /* When to try again to make a thread that could not be made: after a second,
-   then twice as long each time, up to a minute.  All zeros: never tried. */
+   then after twice as long each time, up to a minute.  All zeros: never
+   tried. */
 struct caml_thread_retry {
   _Atomic size_t failures; /* in all; may be read by any thread */
   uint64_t not_before;     /* ns */
@@ -66,14 +66,16 @@ static inline bool caml_thread_may_retry(const struct caml_thread_retry* retry,
   return now >= retry->not_before;
 }
 
-/* It was, with that result. */
+/* It was tried [now], and the thread was [made] or not. */
 void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
                        bool made);
 
-/* Makes both ready, also over what a fork has left of them. */
+/* Makes a condition ready to be waited for until a moment, or both, also over
+   what a fork has left of them. */
+void caml_thread_init_condition(pthread_cond_t* changed);
 void caml_thread_init_lock(pthread_mutex_t* lock, pthread_cond_t* changed);
 
-/* Waits for a change, with the lock, or until [deadline] by [caml_heap_now]. */
+/* With the lock: waits for a change, or until [deadline] by [caml_heap_now]. */
 void caml_thread_wait_until(pthread_cond_t* changed, pthread_mutex_t* lock,
                             uint64_t deadline);
 

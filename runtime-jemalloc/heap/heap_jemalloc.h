@@ -31,8 +31,7 @@ struct caml_heap {
   struct caml_arena arena;
   struct caml_background background;
   struct caml_heap_in_use in_use;
-  pthread_mutex_t limit_lock; /* see heap_limit.c; taken before all others but
-                                 idle's */
+  struct caml_ranked_mutex limit_lock; /* see heap_limit.c */
 };
 
 extern struct caml_heap caml_heap;

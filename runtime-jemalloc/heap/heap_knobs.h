@@ -30,8 +30,8 @@
 /* 2^31 - 1 ms are 24 days. */
 #define CAML_DECAY_MS_MAX INT32_MAX
 
-/* Xmax_overhead: from here on there is no compaction that nobody asked for, as
-   OCaml 4 has it. */
+/* Xmax_overhead: from here on there is no automatic compaction, as in
+   OCaml 4. */
 #define CAML_OVERHEAD_NEVER 1000000
 
 /* OCaml's max_int */

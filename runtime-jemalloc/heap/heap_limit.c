@@ -59,10 +59,10 @@ static value* alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
   value* block = NULL;
   if (max == 0)
     return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
-  pthread_mutex_lock(&caml_heap.limit_lock);
+  caml_ranked_mutex_lock(&caml_heap.limit_lock);
   if (fits(needed(wosize), max))
     block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
-  pthread_mutex_unlock(&caml_heap.limit_lock);
+  caml_ranked_mutex_unlock(&caml_heap.limit_lock);
   return block;
 }
 

@@ -13,8 +13,9 @@ heap_sizeclasses = caml/sizeclasses.h
 else
 
 heap_source_C_SOURCES = \
-  jemalloc_advice jemalloc_arena jemalloc_background jemalloc_extents \
-  jemalloc_huge jemalloc_limits jemalloc_pace jemalloc_pools jemalloc_thread \
+  jemalloc_advice jemalloc_arena jemalloc_background jemalloc_budget \
+  jemalloc_extents jemalloc_huge jemalloc_limits jemalloc_mutex \
+  jemalloc_pools jemalloc_thread \
   heap_knobs heap_limit heap_source_jemalloc heap_sweep \
   heap_compaction heap_cycle heap_finalise heap_idle heap_idle_collect \
   heap_overhead \

@@ -172,7 +172,7 @@ static bool read_once(struct reader* r, const struct caml_heap_counted* h,
   add_free_pools(&some, s);
   read_hooks(&h->arena->extents, s);
   add_missing(s);
-  s->decay_stretch = atomic_load(&h->arena->pace.stretch);
+  s->decay_stretch = atomic_load(&h->arena->budget.stretch);
   s->heap_limit = h->heap_limit;
   s->refused_threads = h->refused_threads;
   CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)

@@ -1,6 +1,6 @@
-(* A program that never waits: a peak, then work on the scattered 5% that survive and
-   stay where they are.  busy SECONDS prints what the heap is of its peak, in percent, and the number of
-   compactions. *)
+(* A program that never waits: a peak, then work on the scattered 5% that
+   survive and stay where they are.  busy SECONDS prints what the heap is of
+   its peak, in percent, and the number of compactions. *)
 
 let words () = (Gc.quick_stat ()).heap_words
 
@@ -13,7 +13,8 @@ let () =
   let n = 1_000_000 in
   let blocks = Array.init n (fun i -> Bytes.make (8 + i * 7919 mod 190) 'x') in
   let peak = words () in
-  Array.iteri (fun i _ -> if i mod 20 <> 0 then blocks.(i) <- Bytes.empty) blocks;
+  Array.iteri (fun i _ -> if i mod 20 <> 0 then blocks.(i) <- Bytes.empty)
+    blocks;
   let until = Sys.time () +. float_of_string Sys.argv.(1) in
   let copies = Array.make 50_000 Bytes.empty in
   let i = ref 0 in

@@ -1,6 +1,6 @@
-(* fibers N BATCH CASE: a chain of N suspended fibers, each of which has the one before
-   on its stack, promoted BATCH at a time; then what CASE says.  In the end each is
-   resumed. *)
+(* fibers N BATCH CASE: a chain of N suspended fibers, each of which has the
+   one before on its stack, promoted BATCH at a time; then what CASE says.  In
+   the end each is resumed. *)
 
 open Effect
 open Effect.Deep
@@ -18,7 +18,8 @@ let suspend before =
         | Yield -> Some (fun (k : (a, _) continuation) -> Fiber k)
         | _ -> Option.None) }
 
-let rec chain n before = if n = 0 then before else chain (n - 1) (suspend before)
+let rec chain n before = if n = 0 then before
+  else chain (n - 1) (suspend before)
 
 let rec resume n = function
   | None -> n

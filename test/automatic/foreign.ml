@@ -14,31 +14,34 @@ let customs = ref []
 let slow_customs = ref []
 
 let work i =
-  Hashtbl.replace table (i mod 50) (List.init 2000 (fun n -> string_of_int (n + i)));
+  Hashtbl.replace table (i mod 50)
+    (List.init 2000 (fun n -> string_of_int (n + i)));
   Hashtbl.iter
     (fun _ l -> assert (List.length l = 2000))
     table
 
-(* The heap stays above the 4 MiB from which on there are collections.  A function,
-   since bytecode keeps what is on the stack. *)
+(* The heap stays above the 4 MiB from which on there are collections.  A
+   function, since bytecode keeps what is on the stack. *)
 let some_of_many () =
   let many = Array.init 500_000 (fun i -> Some (string_of_int i)) in
   Array.init 125_000 (fun i -> many.(4 * i))
 
 let bigarray () =
-  Bigarray.Array1.init Bigarray.char Bigarray.c_layout (64 lsl 20) (fun _ -> 'x')
+  Bigarray.Array1.init Bigarray.char Bigarray.c_layout (64 lsl 20)
+    (fun _ -> 'x')
 
 let () =
   Callback.register "work" work;
   ignore (Thread.create (fun () -> ()) ());
-  customs := List.init 100 (fun i -> custom (i + 1) (if i mod 10 = 0 then 10_000 else 8));
+  customs := List.init 100
+    (fun i -> custom (i + 1) (if i mod 10 = 0 then 10_000 else 8));
   slow_customs := List.init 10 (fun _ -> slow ());
   let some = some_of_many () and large = ref (Some (bigarray ())) in
   Gc.full_major ();
   let compacted = compactions () in
   assert (List.length !customs = 100 && finalised () = 0);
-  (* nothing is allocated from here on: only an idle collection finds these, and one
-     more, in the minor heap *)
+  (* nothing is allocated from here on: only an idle collection finds these,
+     and one more, in the minor heap *)
   customs := [];
   slow_customs := [];
   ignore (Sys.opaque_identity !large);

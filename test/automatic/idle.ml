@@ -47,8 +47,8 @@ let wait_for_compaction () =
 
 let cycles () = (Gc.quick_stat ()).major_collections
 
-(* Without a compaction the blocks that are kept hold most of their pools: it is seen
-   by the cycles since [before]. *)
+(* Without a compaction the blocks that are kept hold most of their pools: it
+   is seen by the cycles since [before]. *)
 let goes_back ?block ?most ?(before = cycles ()) peak =
   let most = Option.value most ~default:(peak / 3) in
   if has_compaction then begin
@@ -68,8 +68,8 @@ let never () =
   Printf.printf "%d of %d MiB\n" (rss ()) peak;
   assert (rss () > peak * 3 / 4 && compactions () = 0)
 
-(* Blocks stay where they are, as C code may want it: garbage is collected, and what is
-   free of it goes back. *)
+(* Blocks stay where they are, as C code may want it: garbage is collected, and
+   what is free of it goes back. *)
 let unmoved () =
   Gc.set { (Gc.get ()) with max_overhead = 1_000_000 };
   let before = cycles () in
@@ -164,7 +164,8 @@ let ended () =
 (* A child finds its parent's heap, and leaves it shared. *)
 let children () =
   let cycles () = (Gc.quick_stat ()).major_collections in
-  let live = Array.init (100 * mib / 128) (fun i -> Bytes.make 100 (Char.chr (i land 127))) in
+  let live = Array.init (100 * mib / 128)
+    (fun i -> Bytes.make 100 (Char.chr (i land 127))) in
   let child () =
     match Unix.fork () with
     | 0 ->
@@ -175,7 +176,8 @@ let children () =
     | child -> child in
   let children = List.init 3 (fun _ -> child ()) in
   List.iter
-    (fun child -> assert (snd (Unix.waitpid [] child) = Unix.WEXITED 0)) children;
+    (fun child -> assert (snd (Unix.waitpid [] child) = Unix.WEXITED 0))
+      children;
   assert (Bytes.get live.(1000) 99 = Char.chr (1000 land 127))
 
 (* Ends at any time of a collection *)
@@ -189,7 +191,8 @@ let sleeps pid =
   let of_task task =
     let ic = open_in (Printf.sprintf "%s/%s/status" dir task) in
     let rec find () =
-      match Scanf.sscanf_opt (input_line ic) "voluntary_ctxt_switches: %d" Fun.id
+      match Scanf.sscanf_opt (input_line ic) "voluntary_ctxt_switches: %d"
+        Fun.id
       with
       | Some n -> close_in ic; n
       | None -> find () in
@@ -274,7 +277,8 @@ let pause ms =
 (* As any compaction, it shows in the runtime's events. *)
 let events () =
   let phases = ref [] in
-  let note _ _ phase = phases := Runtime_events.runtime_phase_name phase :: !phases in
+  let note _ _ phase = phases := Runtime_events.runtime_phase_name phase ::
+    !phases in
   Runtime_events.start ();
   let cursor = Runtime_events.create_cursor None in
   let callbacks = Runtime_events.Callbacks.create ~runtime_begin:note () in

@@ -1,6 +1,6 @@
-(* rewrite ROUNDS: keeps 10 MB and writes each of its strings to where it is already, so
-   that caml_modify marks them all, which the collector does not count as blocks marked.
-   Prints the major cycles. *)
+(* rewrite ROUNDS: keeps 10 MB and writes each of its strings to where it is
+   already, so that caml_modify marks them all, which the collector does not
+   count as blocks marked. Prints the major cycles. *)
 
 let strings = Array.init 10_000 (fun _ -> Bytes.make 1_000 'a')
 

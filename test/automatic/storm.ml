@@ -1,6 +1,6 @@
-(* Threads and domains block and wake up while their heap is collected: nothing of
-   it is lost.  storm SEED SECONDS DOMAINS THREADS WITH...
-   with: signals, memprof, alarms, events, forks (of one domain only), spawns *)
+(* Threads and domains block and wake up while their heap is collected: nothing
+   of it is lost.  storm SEED SECONDS DOMAINS THREADS WITH... with: signals,
+   memprof, alarms, events, forks (of one domain only), spawns *)
 
 module M = Map.Make (Int)
 module W = Weak.Make (struct
@@ -61,7 +61,8 @@ let change r id h =
 let verify id h =
   M.iter (fun k v -> if v <> value k then fail "map") h.map;
   Hashtbl.iter
-    (fun _ -> Array.iteri (fun i s -> if s <> string_of_int i then fail "array"))
+    (fun _ -> Array.iteri
+      (fun i s -> if s <> string_of_int i then fail "array"))
     h.arrays;
   for i = 0 to 49 do
     match Weak.get h.weak i with
@@ -110,7 +111,8 @@ let with_alarm f =
 
 (* Callbacks run OCaml code that allocates. *)
 let with_memprof f =
-  let note _ = Atomic.incr sampled; Some (Sys.opaque_identity (Bytes.create 9)) in
+  let note _ = Atomic.incr sampled;
+    Some (Sys.opaque_identity (Bytes.create 9)) in
   let forget b = if Bytes.length b <> 9 then fail "memprof" in
   ignore (Gc.Memprof.start ~sampling_rate:0.01 ~callstack_size:5 {
       alloc_minor = note; alloc_major = note;
@@ -127,12 +129,13 @@ let in_domain d () =
     List.iter Thread.join ts in
   let all () = if is_with "alarms" then with_alarm all else all () in
   if is_with "memprof" then with_memprof all else all ();
-  (* It ends without ephemerons: where it has some whose keys are dead, stock's debug
-     runtime too stops once in a while (num_domains_todo, num_domains_done). *)
+  (* It ends without ephemerons: where it has some whose keys are dead, stock's
+     debug runtime too stops once in a while (num_domains_todo,
+     num_domains_done). *)
   if d > 0 then Gc.full_major ()
 
-(* Children of a process whose threads block and wake up: each does the same for a
-   moment. *)
+(* Children of a process whose threads block and wake up: each does the same
+   for a moment. *)
 let fork_many () =
   let n = ref 0 in
   while Unix.gettimeofday () < !until do
@@ -156,7 +159,8 @@ let spawn_many () =
   let left = Queue.create () in
   let in_domain n () =
     let l = List.init 10_000 value in
-    let es = List.init 500 (fun i -> let k = ref i in k, Ephemeron.K1.make k (value i)) in
+    let es = List.init 500
+      (fun i -> let k = ref i in k, Ephemeron.K1.make k (value i)) in
     if n land 1 = 0 then Unix.sleepf 0.002;
     List.iteri (fun i s -> if s <> value i then fail "domain") l;
     es in
@@ -186,7 +190,8 @@ let () =
   List.iter Domain.join ds;
   List.iter Thread.join others;
   let stat = Gc.quick_stat () in
-  Printf.printf "finalised %d, sampled %d, alarms %d; %d compactions, %d cycles\n"
+  Printf.printf
+    "finalised %d, sampled %d, alarms %d; %d compactions, %d cycles\n"
     (Atomic.get finalised) (Atomic.get sampled) (Atomic.get alarms)
     stat.compactions stat.major_collections;
   if is_with "memprof" && Atomic.get sampled = 0 then fail "no samples";

@@ -29,8 +29,8 @@ let rss () =
   pages / 256
 
 (* Peaks at 1 GiB of lists, of which one in twenty stays, here and there; then
-   replaces those and makes garbage beside, with no call to the GC.  Each second,
-   in MiB: what the heap holds, and RSS. *)
+   replaces those and makes garbage beside, with no call to the GC.  Each
+   second, in MiB: what the heap holds, and RSS. *)
 let busy seconds =
   let list i = List.init 2_000 (fun j -> i + j) in
   let n = 1024 * 1024 / 47 in

@@ -1,14 +1,15 @@
-(* Gc.compact, wherever the cycle under way is: what was unreachable is gone when it
-   returns, of the rest nothing is lost.  compact DOMAINS ROUNDS, each domain does as
-   many, some with finalisers, which make Gc.compact go on.  Prints what the heap is
-   of its live words in the end, in percent, and how many of these are still counted
-   when all are dropped. *)
+(* Gc.compact, wherever the cycle under way is: what was unreachable is gone
+   when it returns, of the rest nothing is lost.  compact DOMAINS ROUNDS, each
+   domain does as many, some with finalisers, which make Gc.compact go on.
+   Prints what the heap is of its live words in the end, in percent, and how
+   many of these are still counted when all are dropped. *)
 
 type counted
 external counted : unit -> counted = "compact_counted"
 external finalised : unit -> int = "compact_finalised"
 
-type block = { number : int; text : bytes; large : int array; counted : counted }
+type block = { number : int; text : bytes; large : int array;
+  counted : counted }
 
 let n = 2000
 let is_kept i = i mod 7 = 3
@@ -63,14 +64,16 @@ let round r ~alone =
   done;
   let before = finalised () in
   drop blocks;
-  if Random.State.bool r then ignore (Gc.major_slice (Random.State.int r 10_000));
+  if Random.State.bool r then
+    ignore (Gc.major_slice (Random.State.int r 10_000));
   Gc.compact ();
   check blocks weak ephemerons;
   if finalisers && !dead <> dropped then
     failwith (Printf.sprintf "%d of %d finalised" !dead dropped);
   let customs = finalised () - before in
   if alone && customs < dropped then
-    failwith (Printf.sprintf "%d of %d custom blocks finalised" customs dropped);
+    failwith (Printf.sprintf "%d of %d custom blocks finalised"
+                customs dropped);
   blocks
 
 let rounds seed n ~alone =
@@ -86,7 +89,8 @@ let all_rounds domains n =
   let kept = rounds 42 n ~alone:(domains = 0) :: List.map Domain.join others in
   Gc.compact ();
   List.iter
-    (List.iter (Array.iteri (fun i b -> Option.iter (fun b -> assert (intact i b)) b)))
+    (List.iter (Array.iteri
+      (fun i b -> Option.iter (fun b -> assert (intact i b)) b)))
     kept;
   let heap = (Gc.quick_stat ()).heap_words and live = live_words () in
   ignore (Sys.opaque_identity kept);
@@ -94,6 +98,8 @@ let all_rounds domains n =
 
 let () =
   let before = live_words () in
-  let heap, live = all_rounds (int_of_string Sys.argv.(1)) (int_of_string Sys.argv.(2)) in
+  let heap, live = all_rounds (int_of_string Sys.argv.(1))
+    (int_of_string Sys.argv.(2)) in
   Gc.compact ();
-  Printf.printf "%d %d\n" (100 * heap / live) (100 * (live_words () - before) / live)
+  Printf.printf "%d %d\n" (100 * heap / live)
+    (100 * (live_words () - before) / live)

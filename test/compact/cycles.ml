@@ -1,6 +1,6 @@
-(* Prints how many major cycles Gc.compact counts, and how often it marks a live block;
-   and twice more when there is a finaliser to call meanwhile, in the second and in the
-   first of them.  What it has had is gone then. *)
+(* Prints how many major cycles Gc.compact counts, and how often it marks a
+   live block; and twice more when there is a finaliser to call meanwhile, in
+   the second and in the first of them.  What it has had is gone then. *)
 
 external marked : unit -> int = "compact_marked"
 

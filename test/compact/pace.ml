@@ -1,5 +1,5 @@
-(* After many compactions garbage is collected as soon as before: prints the MiB of the
-   largest heap. *)
+(* After many compactions garbage is collected as soon as before: prints the
+   MiB of the largest heap. *)
 let () =
   let live = List.init 3_000 (fun i -> Array.make 1000 i) in
   for _ = 1 to int_of_string Sys.argv.(1) do Gc.compact () done;

@@ -1,5 +1,5 @@
-(* bigarrays N: N bigarrays of 256 KiB, of which none is kept, make a major cycle each or
-   more.  Prints the cycles. *)
+(* bigarrays N: N bigarrays of 256 KiB, of which none is kept, make a major
+   cycle each or more.  Prints the cycles. *)
 
 let () =
   for _ = 1 to int_of_string Sys.argv.(1) do

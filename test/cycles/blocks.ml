@@ -1,5 +1,5 @@
-(* blocks N WORDS: N blocks of up to WORDS words, of which a few are kept, in the first
-   domain.  Prints the major cycles. *)
+(* blocks N WORDS: N blocks of up to WORDS words, of which a few are kept, in
+   the first domain.  Prints the major cycles. *)
 
 let () =
   let n = int_of_string Sys.argv.(1) and words = int_of_string Sys.argv.(2) in

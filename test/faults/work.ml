@@ -1,6 +1,6 @@
-(* work [alone]: uses the heap in every way, with domains if not alone, and knows
-   whether what it finds there is what it put there: prints "right" and exits with
-   0; a corrupt heap is status 3.  Memory that there is none of is
+(* work [alone]: uses the heap in every way, with domains if not alone, and
+   knows whether what it finds there is what it put there: prints "right" and
+   exits with 0; a corrupt heap is status 3.  Memory that there is none of is
    Out_of_memory. *)
 
 let check b = if not b then exit 3
@@ -10,7 +10,8 @@ let piece i =
   match i mod 4 with
   | 0 -> `List (List.init (1 + (i * 7 mod 3_000)) (fun _ -> i))
   | 1 -> `Array (Array.make (1 + (i * 101 mod 40_000)) i)
-  | 2 -> `String (String.make (1 + (i * 997 mod 100_000)) (Char.chr (i mod 256)))
+  | 2 -> `String (String.make (1 + (i * 997 mod 100_000))
+    (Char.chr (i mod 256)))
   | _ -> `Lists (List.init (1 + (i mod 50)) (fun _ -> Array.make 200 i))
 
 let is_right i = function

@@ -14,7 +14,8 @@ let field file name =
        match String.index_opt line ':' with
        | Some i when String.sub line 0 i = name ->
          total := !total + Scanf.sscanf
-           (String.sub line (i + 1) (String.length line - i - 1)) " %d kB" Fun.id
+           (String.sub line (i + 1) (String.length line - i - 1)) " %d kB"
+             Fun.id
        | _ -> ()
      done
    with End_of_file -> ());

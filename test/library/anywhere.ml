@@ -17,7 +17,8 @@ let everything () =
 let calls = Atomic.make 0
 let count () = everything (); Atomic.incr calls
 
-let allocate () = ignore (Sys.opaque_identity (List.init 20_000 (fun i -> Some i)))
+let allocate () = ignore
+  (Sys.opaque_identity (List.init 20_000 (fun i -> Some i)))
 
 let finalisers () =
   for _ = 1 to 20 do
@@ -29,7 +30,8 @@ let finalisers () =
 
 let signals () =
   let old = Sys.signal Sys.sigalrm (Sys.Signal_handle (fun _ -> count ())) in
-  ignore (Unix.setitimer Unix.ITIMER_REAL { it_interval = 0.001; it_value = 0.001 });
+  ignore (Unix.setitimer Unix.ITIMER_REAL
+    { it_interval = 0.001; it_value = 0.001 });
   let until = Unix.gettimeofday () +. 1. in
   while Unix.gettimeofday () < until do allocate (); everything () done;
   ignore (Unix.setitimer Unix.ITIMER_REAL { it_interval = 0.; it_value = 0. });
@@ -42,11 +44,13 @@ let threads () =
     match Unix.fork () with
     | 0 -> finalisers (); count (); assert (stats_print () <> ""); exit 0
     | pid -> pid) in
-  List.iter (fun pid -> assert (snd (Unix.waitpid [] pid) = Unix.WEXITED 0)) children;
+  List.iter (fun pid -> assert (snd (Unix.waitpid [] pid) = Unix.WEXITED 0))
+    children;
   List.iter Thread.join t
 
 let domains () =
-  let d = Domain.spawn (fun () -> for _ = 1 to 100 do allocate (); count () done) in
+  let d = Domain.spawn (fun () ->
+    for _ = 1 to 100 do allocate (); count () done) in
   for _ = 1 to 100 do allocate (); count () done;
   Domain.join d
 

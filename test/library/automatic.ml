@@ -8,7 +8,8 @@ let mib = 1 lsl 20
 let kept = ref [||]
 
 let grow_and_drop () =
-  let blocks = Array.init (32 * mib / 128) (fun i -> Bytes.make (i mod 200) 'x') in
+  let blocks = Array.init (32 * mib / 128)
+    (fun i -> Bytes.make (i mod 200) 'x') in
   kept := Array.init (Array.length blocks / 20) (fun i -> blocks.(20 * i))
 
 (* The thread has seen it. *)

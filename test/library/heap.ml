@@ -20,7 +20,8 @@ let consistent () =
   assert (s.pools mod 32768 = 0);
   assert (s.allocated >= s.pools + s.large_blocks - 2 * 32768);
   assert (s.active >= s.allocated);
-  assert (s.active mod least = 0 && s.dirty mod least = 0 && s.muzzy mod least = 0);
+  assert (s.active mod least = 0 && s.dirty mod least = 0
+    && s.muzzy mod least = 0);
   assert (s.resident >= s.active + s.dirty + s.muzzy);
   assert (s.resident <= s.active + s.dirty + s.muzzy + s.metadata + 64 * page);
   assert (s.address_space >= s.mapped);

@@ -21,7 +21,8 @@ let documented file =
   let try_get (type a) (ty : a ty) name =
     match get ty name with
     | _ -> incr known
-    | exception Error { reason = Unknown_name | Write_only; _ } -> incr absent in
+    | exception Error { reason = Unknown_name | Write_only; _ } ->
+      incr absent in
   (try
      while true do
        match String.split_on_char ' ' (input_line ic) with
@@ -64,7 +65,8 @@ let () =
   let bin = index (index (mib Uint64 "stats.arenas.0.bins.0.nmalloc")
                      0 (arena ())) 1 2 in
   assert (get_mib bin = get Uint64 (here "stats.arenas.%d.bins.2.nmalloc"));
-  assert (get Unsigned (here "stats.arenas.%d.mutexes.large.max_num_thds") >= 0);
+  assert (get Unsigned (here "stats.arenas.%d.mutexes.large.max_num_thds")
+    >= 0);
 
   (* what is wrong *)
   get_error Size "no.such.name" Unknown_name;
@@ -78,7 +80,8 @@ let () =
   get_error Bool "epoch" (Wrong_type "Uint64");
   error "stats.allocated" Read_only (fun () -> set Size "stats.allocated" 1);
   error "version" Read_only (fun () -> set String "version" "6");
-  error dirty (Refused "the value is not accepted") (fun () -> set Ssize dirty (-2));
+  error dirty (Refused "the value is not accepted")
+    (fun () -> set Ssize dirty (-2));
   error "thread.arena" (Refused "the value is out of range")
     (fun () -> set Unsigned "thread.arena" (-1));
   error "max_background_threads" (Refused "the value is out of range")
@@ -88,7 +91,8 @@ let () =
              has one that it gets" in
   set Bool "background_thread" false;
   set_mib (mib Bool "background_thread") false;
-  error "background_thread" no_threads (fun () -> set Bool "background_thread" true);
+  error "background_thread" no_threads
+    (fun () -> set Bool "background_thread" true);
   error "background_thread" no_threads
     (fun () -> set_mib (mib Bool "background_thread") true);
   assert (not (get Bool "background_thread"));
@@ -115,7 +119,9 @@ let () =
   (* jemalloc's own report *)
   let text = stats_print () in
   assert (String.starts_with ~prefix:"___ Begin jemalloc statistics ___" text);
-  assert (String.length (stats_print ~options:"gmdabxeh" ()) < String.length text);
-  assert (String.starts_with ~prefix:"{\"jemalloc\":" (stats_print ~options:"J" ()));
+  assert (String.length (stats_print ~options:"gmdabxeh" ())
+    < String.length text);
+  assert (String.starts_with ~prefix:"{\"jemalloc\":"
+    (stats_print ~options:"J" ()));
   Out_channel.with_open_bin "stats.json" (output_stats ~options:"J");
   assert (In_channel.with_open_bin "stats.json" In_channel.length > 10_000L)

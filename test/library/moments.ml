@@ -12,11 +12,14 @@ let work size () =
   done
 
 let () =
-  let domains = List.map (fun size -> Domain.spawn (work size)) [ 20; 3000; 30_000 ] in
+  let domains = List.map (fun size -> Domain.spawn (work size))
+    [ 20; 3000; 30_000 ] in
   for i = 1 to 3_000 do
     let s = statistics () in
-    if s.allocated < s.pools + s.large_blocks || s.active < s.allocated then begin
-      Printf.printf "reading %d: %d allocated, %d in pools, %d in large blocks\n" i
+    if s.allocated < s.pools + s.large_blocks || s.active < s.allocated
+    then begin
+      Printf.printf
+        "reading %d: %d allocated, %d in pools, %d in large blocks\n" i
         s.allocated s.pools s.large_blocks;
       exit 1
     end

@@ -50,12 +50,13 @@ let through_c () =
       fail "through C, round %d: %d blocks only" round !n
   done
 
-(* A heap of which half is free, but no pool, has room for blocks of other sizes: it
-   is compacted before it is said to be full. *)
+(* A heap of which half is free, but no pool, has room for blocks of other
+   sizes: it is compacted before it is said to be full. *)
 let scattered () =
   let n = limit / 80 in
   let blocks = Array.init n (fun i -> Bytes.make 40 (Char.chr (i land 127))) in
-  Array.iteri (fun i _ -> if i land 1 = 0 then blocks.(i) <- Bytes.empty) blocks;
+  Array.iteri (fun i _ -> if i land 1 = 0 then blocks.(i) <- Bytes.empty)
+    blocks;
   let others = List.init (limit / 4 / 104) (fun i -> Array.make 12 i) in
   ignore (Sys.opaque_identity others);
   Array.iteri
@@ -93,9 +94,11 @@ let garbage () =
     ignore (Sys.opaque_identity (Array.make (n / 8) 0));
     ignore (Sys.opaque_identity (Array.make (n / 8) 0.));
     ignore (Sys.opaque_identity (Array.make (n / 8) "young"));
-    ignore (Sys.opaque_identity (Array.append (Array.make (n / 20) 1) (Array.make (n / 20) 2)));
+    ignore (Sys.opaque_identity
+      (Array.append (Array.make (n / 20) 1) (Array.make (n / 20) 2)));
     ignore (Sys.opaque_identity (Float.Array.create (n / 8)));
-    ignore (Sys.opaque_identity (String.concat "" [ String.make (n / 3) 'a'; "b" ]));
+    ignore (Sys.opaque_identity
+      (String.concat "" [ String.make (n / 3) 'a'; "b" ]));
     let marshalled = Marshal.to_bytes (Array.make (n / 30) 1_000_000_000) [] in
     ignore (Sys.opaque_identity (Marshal.from_bytes marshalled 0 : int array))
   done;
@@ -124,7 +127,8 @@ let finalisers () =
     incr n
   done;
   ignore (Sys.opaque_identity !l);
-  if !emptied <> 1 then fail "finalisers: the cache was emptied %d times" !emptied
+  if !emptied <> 1 then
+    fail "finalisers: the cache was emptied %d times" !emptied
 
 (* Two domains at once: together they stay within it *)
 let domains () =
@@ -139,7 +143,8 @@ let domains () =
     l := [];
     (* the other one may hold all of it *)
     for _ = 1 to 1_000_000 do
-      try l := `Small (ref 0) :: (match !l with a :: b :: _ -> [ a; b ] | l -> l)
+      try l := `Small (ref 0) ::
+        (match !l with a :: b :: _ -> [ a; b ] | l -> l)
       with Out_of_memory -> l := []
     done in
   for _ = 1 to 3 do

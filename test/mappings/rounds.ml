@@ -1,6 +1,7 @@
 (* rounds MIB ROUNDS: grows a heap to so many MiB of lists and arrays of every
-   size, frees half of them here and there, compacts, and so on.  A line for each
-   round: "RSS MAPPINGS", in MiB, after the compaction, and the most mappings. *)
+   size, frees half of them here and there, compacts, and so on.  A line for
+   each round: "RSS MAPPINGS", in MiB, after the compaction, and the most
+   mappings. *)
 
 let status name =
   let ic = open_in "/proc/self/status" in

@@ -1,14 +1,14 @@
 (* Grows a heap, drops part of it, compacts; prints the figures of the process.
 
-   grow KIND MIB: KIND is small (blocks of 1 to 20 words, every second one
+    grow KIND MIB: KIND is small (blocks of 1 to 20 words, every second one
    dropped), pooled (129 to 510 words, the same), medium (1,000 to 8,000 words,
    every second run of 64 dropped), large (64 KiB to 4 MiB, every second one
-   dropped), boundary (129 to 1,000 words, a separate half dropped) or unpooled (511
-   to 2,000 words, the same).  MIB is the size grown to.  Prints
+   dropped), boundary (129 to 1,000 words, a separate half dropped) or unpooled
+   (511 to 2,000 words, the same).  MIB is the size grown to.  Prints
 
-     KIND live MIB rss MIB mappings N emptied MIB
+    KIND live MIB rss MIB mappings N emptied MIB
 
-   with RSS as it is when Gc.compact has just returned, and "emptied" the RSS
+    with RSS as it is when Gc.compact has just returned, and "emptied" the RSS
    above that at the start once everything is dropped and compacted. *)
 
 let random = Random.State.make [| 7 |]

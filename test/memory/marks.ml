@@ -1,6 +1,6 @@
-(* Overwrites many blocks at a time, while the collector marks and while it does not: all
-   that were not marked yet are on its mark stack then.  What is allocated afterwards
-   takes it through some cycles. *)
+(* Overwrites many blocks at a time, while the collector marks and while it
+   does not: all that were not marked yet are on its mark stack then.  What is
+   allocated afterwards takes it through some cycles. *)
 
 let chunk = 100_000
 let allocate () = ignore (Sys.opaque_identity (Array.make 1000 (Some 0)))

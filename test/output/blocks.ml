@@ -27,5 +27,6 @@ let () =
   let ours = Array.fold_left (fun n a -> n + 1 + Array.length a) 0 live in
   assert (s.live_words >= ours && s.live_words <= s.heap_words);
   Gc.compact ();
-  Printf.printf "%d\n" (Array.fold_left (fun h a -> Hashtbl.hash (h, a)) 0 live);
+  Printf.printf "%d\n" (Array.fold_left (fun h a -> Hashtbl.hash (h, a)) 0
+    live);
   assert (Array.for_all intact live)

@@ -5,7 +5,8 @@ let n = 10_000 * int_of_string Sys.argv.(1)
 let () =
   let table = Hashtbl.create 16 in
   for i = 1 to n do
-    Hashtbl.add table i (string_of_int i, [| float_of_int i |], Bytes.make (i mod 50) 'b')
+    Hashtbl.add table i (string_of_int i, [| float_of_int i |], Bytes.make
+      (i mod 50) 'b')
   done;
   for _ = 1 to 3 do
     let s = Marshal.to_string table [] in

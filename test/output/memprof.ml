@@ -12,7 +12,8 @@ let () =
       dealloc_major = (fun () -> incr freed) } in
   let kept = ref [] in
   for i = 1 to n do
-    kept := Array.make (1 + i mod 400) i :: (if i mod 1_000 = 0 then [] else !kept)
+    kept := Array.make (1 + i mod 400) i ::
+      (if i mod 1_000 = 0 then [] else !kept)
   done;
   Gc.compact ();
   Gc.full_major ();

@@ -12,4 +12,5 @@ let () =
   Gc.compact ();
   Gc.full_major (); (* 5.1's compaction is one cycle of the GC *)
   let l = List.init 100_000 string_of_int in
-  Printf.printf "goes on: %d\n" (List.length l + Bytes.length (Bytes.create 50_000_000))
+  Printf.printf "goes on: %d\n"
+    (List.length l + Bytes.length (Bytes.create 50_000_000))

@@ -17,7 +17,8 @@ let () =
     live := List.init 10_000 (fun i -> string_of_int i);
     Gc.compact ()
   done;
-  ignore (Unix.setitimer Unix.ITIMER_REAL { Unix.it_interval = 0.; it_value = 0. });
+  ignore (Unix.setitimer Unix.ITIMER_REAL
+    { Unix.it_interval = 0.; it_value = 0. });
   Unix.sleepf 0.01; (* the last one is not for the next handler *)
   assert (List.for_all (fun a -> Array.for_all (( = ) (a.(0))) a)
             (List.filter (fun a -> a <> [||]) !garbage));

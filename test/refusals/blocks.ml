@@ -1,6 +1,6 @@
-(* 40,000 blocks of 513 to 7,506 words.  Every other one of each thousand is let go of,
-   and its pages go back, by turns lazily and by force, before the next thousand.  Then
-   200 blocks with mappings of their own. *)
+(* 40,000 blocks of 513 to 7,506 words.  Every other one of each thousand is
+   let go of, and its pages go back, by turns lazily and by force, before the
+   next thousand.  Then 200 blocks with mappings of their own. *)
 
 let round n =
   let blocks = Array.init 1000 (fun i -> Array.make (513 + i * 7) n) in

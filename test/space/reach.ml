@@ -1,7 +1,7 @@
 (* reach small|mixed|large: grows a heap until it can no more, printing "LIVE
-   VIRTUAL" every 2 MiB: live data, and what of the address space was taken since
-   the start.  Then, if there is a chance: "Out_of_memory", lets go of the heap,
-   and grows it to half as much: "again". *)
+   VIRTUAL" every 2 MiB: live data, and what of the address space was taken
+   since the start.  Then, if there is a chance: "Out_of_memory", lets go of
+   the heap, and grows it to half as much: "again". *)
 
 (* No allocation: this is the last thing that works. *)
 let status = Bytes.create 4096

@@ -1,5 +1,5 @@
-(* grow MIB [WAY]: grows a heap of MIB, prints by how many bytes the resident set
-   has grown, and ends that WAY. *)
+(* grow MIB [WAY]: grows a heap of MIB, prints by how many bytes the resident
+   set has grown, and ends that WAY. *)
 
 let rec grow l bytes = if bytes <= 0 then l else grow (bytes :: l) (bytes - 24)
 
@@ -25,5 +25,6 @@ let () =
     | "raise" -> failwith "uncaught"
     | "exit" -> exit 3
     | "fork" -> if Unix.fork () > 0 then ignore (Unix.wait ())
-    | "domain" -> Domain.join (Domain.spawn (fun () -> ignore (grow [] 1_000_000)))
+    | "domain" -> Domain.join
+      (Domain.spawn (fun () -> ignore (grow [] 1_000_000)))
     | way -> failwith ("no way " ^ way)

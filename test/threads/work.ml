@@ -1,5 +1,5 @@
-(* work CASE: memory that the runtime's own threads give back, if the system lets them
-   be made. *)
+(* work CASE: memory that the runtime's own threads give back, if the system
+   lets them be made. *)
 
 external touch_tls : int -> int = "work_touch_tls"
 external bind : unit -> bool = "work_bind"
@@ -7,7 +7,8 @@ external bind : unit -> bool = "work_bind"
 (* MiB *)
 let rss () =
   let ic = open_in "/proc/self/statm" in
-  let pages = Scanf.sscanf (input_line ic) "%d %d" (fun _ resident -> resident) in
+  let pages = Scanf.sscanf (input_line ic) "%d %d"
+    (fun _ resident -> resident) in
   close_in ic;
   pages / 256
 
@@ -32,8 +33,8 @@ let idle () =
     end in
   wait 40
 
-(* Blocks that come and go, each of which wants to be noted when it goes; what is left
-   shrinks while the program works. *)
+(* Blocks that come and go, each of which wants to be noted when it goes; what
+   is left shrinks while the program works. *)
 let busy () =
   let a = ref (grow ()) in
   let peak = rss () in
@@ -54,8 +55,8 @@ let busy () =
     end in
   work 10_000
 
-(* The threads are made by one that has another policy than the process has, and is
-   bound to one processor. *)
+(* The threads are made by one that has another policy than the process has,
+   and is bound to one processor. *)
 let scheduling () =
   let work () =
     assert (bind ());

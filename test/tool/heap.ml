@@ -1,5 +1,5 @@
-(* heap WHAT: a heap that the tool looks at.  Says "ready" and waits for its input
-   to end. *)
+(* heap WHAT: a heap that the tool looks at.  Says "ready" and waits for its
+   input to end. *)
 
 (* In a program's data, and not the runtime's table *)
 let decoy = "OCamlHeapMap\001\002\003\000\001\000\000\000\000\001\000\000"
@@ -14,7 +14,8 @@ let () =
   | "heap" ->
     let small = List.init 2_000_000 (fun i -> Some i) in
     let large = Bytes.make (32 lsl 20) 'x' in
-    let domain = Domain.spawn (fun () -> while not (Sys.opaque_identity true) do () done) in
+    let domain = Domain.spawn
+      (fun () -> while not (Sys.opaque_identity true) do () done) in
     Domain.join domain;
     wait ();
     ignore (Sys.opaque_identity (small, large))

@@ -25,9 +25,9 @@
 #define MADV_POPULATE_WRITE 23
 #endif
 
-#define PAGE ((size_t)64 << 10)
+#define PAGE 65536 /* bytes: some pages, whatever they are */
 
-static char memory[PAGE];
+static _Alignas(PAGE) char memory[PAGE];
 static int answer; /* an error, or 0 */
 static unsigned calls;
 static int last_advice;

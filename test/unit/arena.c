@@ -137,19 +137,19 @@ static void large_blocks_waste_no_address_space(void** state) {
 }
 
 /* Where a block is grown in its place, what was committed for that is not a
-   run of pools without pages, though as large as one. */
-static void what_a_block_is_grown_by_is_no_fresh_run(void** state) {
+   slab of pools without pages, though as large as one. */
+static void what_a_block_is_grown_by_is_no_fresh_slab(void** state) {
   size_t size = 5 * MIB + 640 * 1024;
   char* p = caml_arena_get(&arena, size);
   (void)state;
   assert_non_null(p);
   for (size_t at = 0; at < size; at += PAGE)
-    assert_false(caml_extents_is_fresh_run(&arena.extents, p + at));
+    assert_false(caml_extents_clear_fresh(&arena.extents, p + at));
   caml_arena_put(&arena, p, size);
 }
 
 /* Nor is what could not be grown, as something is behind it. */
-static void what_is_put_back_is_no_fresh_run(void** state) {
+static void what_is_put_back_is_no_fresh_slab(void** state) {
   size_t below = 640 * 1024;
   char *p[32], *q;
   (void)state;
@@ -161,7 +161,7 @@ static void what_is_put_back_is_no_fresh_run(void** state) {
   assert_true(caml_arena_purge(&arena));
   q = caml_arena_get(&arena, below + PAGE);
   for (size_t i = 0; i < 32; i += 2)
-    assert_false(caml_extents_is_fresh_run(&arena.extents, p[i]));
+    assert_false(caml_extents_clear_fresh(&arena.extents, p[i]));
   caml_arena_put(&arena, q, below + PAGE);
   for (size_t i = 1; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
 }
@@ -285,7 +285,7 @@ static void look_after_dear_purges(void) {
   atomic_fetch_add(&arena.extents.purge_lazy.nanoseconds, 1000000000);
   atomic_fetch_add(&arena.extents.decommit.bytes, MIB);
   atomic_fetch_add(&arena.extents.commit.bytes, MIB);
-  caml_arena_pace(&arena);
+  caml_arena_update_budget(&arena);
 }
 
 static void decay_takes_longer_where_it_is_dear(void** state) {
@@ -351,32 +351,32 @@ static void counters_add_up(void** state) {
   free(pools);
 }
 
-/* 64 MiB, a pool of each run last, so that what is purged is no frame at
+/* 64 MiB, a pool of each slab last, so that what is purged is no huge page at
    once */
 static void free_in_pieces(char** pools, size_t n) {
   for (size_t last = 0; last <= 1; last++) {
     for (size_t i = 0; i < n; i++)
-      if ((i % CAML_RUN_POOLS == 7) == last)
+      if ((i % CAML_SLAB_POOLS == 7) == last)
         caml_arena_put_pool(&arena, pools[i]);
     assert_true(caml_arena_purge(&arena));
   }
 }
 
-static char* get_run_pool(void) {
+static char* get_slab_pool(void) {
   char* p = caml_arena_get_pool(&arena, 0);
   assert_non_null(p);
   memset(p, 1, POOL);
   return p;
 }
 
-static void free_frames_go_where_they_are_charged(void** state) {
+static void free_huge_pages_go_where_they_are_charged(void** state) {
   enum { N = 2048 };
   static char* pools[N];
   size_t start = caml_extents_mapped(&arena.extents);
   rlim_t old;
   (void)state;
   for (int charged = 0; charged <= 1; charged++) {
-    for (size_t i = 0; i < N; i++) pools[i] = get_run_pool();
+    for (size_t i = 0; i < N; i++) pools[i] = get_slab_pool();
     assert_true(caml_extents_mapped(&arena.extents) >= start + N * POOL);
     old = set_limit(RLIMIT_AS, charged ? FAR : RLIM_INFINITY);
     free_in_pieces(pools, N);
@@ -389,7 +389,7 @@ static void free_frames_go_where_they_are_charged(void** state) {
   }
 }
 
-/* The last frames, as the last page has gone */
+/* The last huge pages, as the last page has gone */
 static void decay_ends_with_a_trim(void** state) {
   size_t start = caml_extents_mapped(&arena.extents);
   char* p = caml_arena_get(&arena, 32 * MIB);
@@ -668,8 +668,8 @@ int main(void) {
     T(large_blocks_of_every_size),
     T(large_blocks_waste_no_page),
     T(large_blocks_waste_no_address_space),
-    T(what_a_block_is_grown_by_is_no_fresh_run),
-    T(what_is_put_back_is_no_fresh_run),
+    T(what_a_block_is_grown_by_is_no_fresh_slab),
+    T(what_is_put_back_is_no_fresh_slab),
     T(a_new_block_gets_its_pages),
     T(a_slab_gets_its_pages),
     T(pools_serve_large_blocks),
@@ -680,7 +680,7 @@ int main(void) {
     T(purges_asked_for_are_no_decay),
     T(purged_pools_are_zero_again),
     T(counters_add_up),
-    T(free_frames_go_where_they_are_charged),
+    T(free_huge_pages_go_where_they_are_charged),
     T(decay_ends_with_a_trim),
     T(little_is_mapped_where_it_is_locked),
     T(what_fits_nowhere_gets_what_is_free),

@@ -10,7 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Which frames the kernel is told to keep huge pages out of, seen in smaps. */
+/* Which huge pages the kernel is advised against, seen in smaps. */
 
 #define _GNU_SOURCE /* MAP_ANONYMOUS, sched_yield */
 #include <pthread.h>
@@ -27,7 +27,7 @@
 #include "smaps.h"
 
 #define MIB ((size_t)1 << 20)
-#define FRAME CAML_FRAME_SIZE
+#define HUGE_PAGE CAML_HUGE_PAGE_SIZE
 #define PAGE ((size_t)sysconf(_SC_PAGESIZE))
 
 static struct caml_huge huge;
@@ -45,24 +45,25 @@ int __wrap_madvise(void* p, size_t size, int advice) {
   return __real_madvise(p, size, advice);
 }
 
-/* [size] bytes at a multiple of a frame, with a hole on either side */
-static char* get_frames(size_t size) {
-  char* p = mmap(NULL, size + 4 * FRAME, PROT_READ | PROT_WRITE,
+/* [size] bytes at a multiple of a huge page, with a hole on either side */
+static char* get_huge_pages(size_t size) {
+  char* p = mmap(NULL, size + 4 * HUGE_PAGE, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  char* aligned = (char*)(((uintptr_t)p + 2 * FRAME) & -(uintptr_t)FRAME);
+  char* aligned =
+    (char*)(((uintptr_t)p + 2 * HUGE_PAGE) & -(uintptr_t)HUGE_PAGE);
   assert_ptr_not_equal(p, MAP_FAILED);
   munmap(p, aligned - p);
-  munmap(aligned + size, p + 4 * FRAME - aligned);
+  munmap(aligned + size, p + 4 * HUGE_PAGE - aligned);
   return aligned;
 }
 
 static char* get(size_t size) {
-  char* p = get_frames(size);
+  char* p = get_huge_pages(size);
   caml_huge_mapped(&huge, p, size);
   return p;
 }
 
-/* A heap that is no longer small; its first frames are left mapped. */
+/* A heap that is no longer small; its first huge pages are left mapped. */
 static void start(enum caml_thp thp) {
   caml_huge_init(&huge, thp);
   get(CAML_HUGE_SMALL_HEAP);
@@ -80,7 +81,7 @@ static void a_small_heap_is_plain(void** state) {
   (void)state;
   for (enum caml_thp thp = CAML_THP_NEVER; thp <= CAML_THP_ALWAYS; thp++) {
     caml_huge_init(&huge, thp);
-    assert_true(is_plain(get(FRAME)));
+    assert_true(is_plain(get(HUGE_PAGE)));
     caml_huge_end(&huge);
   }
 }
@@ -89,70 +90,70 @@ static void a_mapping_is_as_asked_for(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_NEVER);
-  assert_true(is_plain(get(8 * FRAME)));
+  assert_true(is_plain(get(8 * HUGE_PAGE)));
   caml_huge_end(&huge);
   start(CAML_THP_SYSTEM);
-  p = get(8 * FRAME);
+  p = get(8 * HUGE_PAGE);
   assert_false(is_plain(p) || is_huge(p));
   caml_huge_end(&huge);
   start(CAML_THP_ALWAYS);
-  assert_true(is_huge(get(8 * FRAME)));
+  assert_true(is_huge(get(8 * HUGE_PAGE)));
   caml_huge_end(&huge);
 }
 
-static void a_frame_with_a_hole_is_plain(void** state) {
+static void a_huge_page_with_a_hole_is_plain(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_SYSTEM);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, 8 * FRAME);
-  /* the last page of one frame and the first of the next */
-  caml_huge_decommit(&huge, p + 4 * FRAME - PAGE, 2 * PAGE);
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  /* the last page of one huge page and the first of the next */
+  caml_huge_decommit(&huge, p + 4 * HUGE_PAGE - PAGE, 2 * PAGE);
   for (size_t i = 0; i < 8; i++)
-    assert_int_equal(is_plain(p + i * FRAME), i == 3 || i == 4);
+    assert_int_equal(is_plain(p + i * HUGE_PAGE), i == 3 || i == 4);
   caml_huge_end(&huge);
 }
 
 /* Nothing is there that khugepaged could fill up. */
-static void an_empty_frame_is_left(void** state) {
+static void an_empty_huge_page_is_left(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_SYSTEM);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, 8 * FRAME);
-  caml_huge_decommit(&huge, p + FRAME, 2 * FRAME);
-  for (size_t i = 0; i < 8; i++) assert_false(is_plain(p + i * FRAME));
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  caml_huge_decommit(&huge, p + HUGE_PAGE, 2 * HUGE_PAGE);
+  for (size_t i = 0; i < 8; i++) assert_false(is_plain(p + i * HUGE_PAGE));
   caml_huge_end(&huge);
 }
 
-static void a_full_frame_is_huge_again(void** state) {
+static void a_full_huge_page_is_huge_again(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, 8 * FRAME);
-  caml_huge_decommit(&huge, p + FRAME, FRAME / 2);
-  assert_true(is_plain(p + FRAME));
-  caml_huge_commit(&huge, p + FRAME, FRAME / 2 - PAGE);
-  assert_true(is_plain(p + FRAME));
-  caml_huge_commit(&huge, p + FRAME + FRAME / 2 - PAGE, PAGE);
-  assert_true(is_huge(p + FRAME));
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  caml_huge_decommit(&huge, p + HUGE_PAGE, HUGE_PAGE / 2);
+  assert_true(is_plain(p + HUGE_PAGE));
+  caml_huge_commit(&huge, p + HUGE_PAGE, HUGE_PAGE / 2 - PAGE);
+  assert_true(is_plain(p + HUGE_PAGE));
+  caml_huge_commit(&huge, p + HUGE_PAGE + HUGE_PAGE / 2 - PAGE, PAGE);
+  assert_true(is_huge(p + HUGE_PAGE));
   assert_int_equal(huge.borders, 0);
   caml_huge_end(&huge);
 }
 
-/* The first frames of a heap too, once they are dense */
+/* The first huge pages of a heap too, once they are dense */
 static void a_small_heap_that_is_full_is_huge(void** state) {
   char* p;
   (void)state;
   caml_huge_init(&huge, CAML_THP_ALWAYS);
-  p = get(2 * FRAME);
-  caml_huge_count(&huge, p, FRAME, true);
+  p = get(2 * HUGE_PAGE);
+  caml_huge_count(&huge, p, HUGE_PAGE, true);
   assert_true(is_plain(p));
-  caml_huge_count(&huge, p, FRAME, false);
-  caml_huge_commit(&huge, p, FRAME);
+  caml_huge_count(&huge, p, HUGE_PAGE, false);
+  caml_huge_commit(&huge, p, HUGE_PAGE);
   assert_true(is_huge(p));
-  assert_true(is_plain(p + FRAME));
+  assert_true(is_plain(p + HUGE_PAGE));
   caml_huge_end(&huge);
 }
 
@@ -162,8 +163,8 @@ static void the_system_has_a_say(void** state) {
     char* p;
     start(CAML_THP_SYSTEM);
     huge.system_always = always;
-    p = get(8 * FRAME);
-    caml_huge_commit(&huge, p, 8 * FRAME);
+    p = get(8 * HUGE_PAGE);
+    caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
     caml_huge_decommit(&huge, p, PAGE);
     caml_huge_commit(&huge, p, PAGE);
     assert_int_equal(is_huge(p), always);
@@ -176,78 +177,79 @@ static void never_is_never(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_NEVER);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, 8 * FRAME);
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
   assert_true(is_plain(p));
   caml_huge_end(&huge);
 }
 
-static void a_part_of_a_frame_is_left_alone(void** state) {
+static void a_part_of_a_huge_page_is_left_alone(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get_frames(4 * FRAME);
-  caml_huge_mapped(&huge, p + PAGE, 3 * FRAME);
-  caml_huge_commit(&huge, p + PAGE, 3 * FRAME);
-  caml_huge_decommit(&huge, p + 3 * FRAME, PAGE);
+  p = get_huge_pages(4 * HUGE_PAGE);
+  caml_huge_mapped(&huge, p + PAGE, 3 * HUGE_PAGE);
+  caml_huge_commit(&huge, p + PAGE, 3 * HUGE_PAGE);
+  caml_huge_decommit(&huge, p + 3 * HUGE_PAGE, PAGE);
   caml_huge_decommit(&huge, p + PAGE, PAGE);
   assert_false(is_plain(p) || is_huge(p));
-  assert_true(is_huge(p + FRAME));
-  assert_true(is_huge(p + 2 * FRAME));
-  assert_false(is_plain(p + 3 * FRAME) || is_huge(p + 3 * FRAME));
+  assert_true(is_huge(p + HUGE_PAGE));
+  assert_true(is_huge(p + 2 * HUGE_PAGE));
+  assert_false(is_plain(p + 3 * HUGE_PAGE) || is_huge(p + 3 * HUGE_PAGE));
   caml_huge_end(&huge);
 }
 
-/* A hole in every other frame: a mapping for each would be 512. */
+/* A hole in every other huge page: a mapping for each would be 512. */
 static void mappings_are_few(void** state) {
   size_t n = 512;
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(n * FRAME);
-  caml_huge_commit(&huge, p, n * FRAME);
+  p = get(n * HUGE_PAGE);
+  caml_huge_commit(&huge, p, n * HUGE_PAGE);
   for (size_t i = 1; i < n; i += 2)
-    caml_huge_decommit(&huge, p + i * FRAME, PAGE);
-  for (size_t i = 1; i < n; i += 2) assert_true(is_plain(p + i * FRAME));
-  assert_in_range(smaps_mappings(p, n * FRAME), 2, 8 + n / 64 + 1);
-  assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
+    caml_huge_decommit(&huge, p + i * HUGE_PAGE, PAGE);
+  for (size_t i = 1; i < n; i += 2) assert_true(is_plain(p + i * HUGE_PAGE));
+  assert_in_range(smaps_mappings(p, n * HUGE_PAGE), 2, 8 + n / 64 + 1);
+  assert_int_equal(smaps_mappings(p, n * HUGE_PAGE), huge.borders + 1);
   for (size_t i = n - 1; i < n; i -= 2)
-    caml_huge_commit(&huge, p + i * FRAME, PAGE);
-  assert_in_range(smaps_mappings(p, n * FRAME), 1, 8 + n / 64 + 1);
-  assert_int_equal(smaps_mappings(p, n * FRAME), huge.borders + 1);
+    caml_huge_commit(&huge, p + i * HUGE_PAGE, PAGE);
+  assert_in_range(smaps_mappings(p, n * HUGE_PAGE), 1, 8 + n / 64 + 1);
+  assert_int_equal(smaps_mappings(p, n * HUGE_PAGE), huge.borders + 1);
   caml_huge_end(&huge);
 }
 
-/* Full frames that were too many borders at first are huge with the last. */
+/* Full huge pages that were too many borders at first, with the last of them */
 static void what_was_too_much_follows(void** state) {
   size_t n = 256;
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(n * FRAME);
-  caml_huge_commit(&huge, p, n * FRAME);
-  for (size_t i = 0; i < n; i++) caml_huge_decommit(&huge, p + i * FRAME, PAGE);
+  p = get(n * HUGE_PAGE);
+  caml_huge_commit(&huge, p, n * HUGE_PAGE);
+  for (size_t i = 0; i < n; i++)
+    caml_huge_decommit(&huge, p + i * HUGE_PAGE, PAGE);
   for (size_t i = 0; i < n; i += 2)
-    caml_huge_commit(&huge, p + i * FRAME, PAGE);
-  assert_true(is_plain(p + (n - 2) * FRAME));
+    caml_huge_commit(&huge, p + i * HUGE_PAGE, PAGE);
+  assert_true(is_plain(p + (n - 2) * HUGE_PAGE));
   for (size_t i = 1; i < n; i += 2)
-    caml_huge_commit(&huge, p + i * FRAME, PAGE);
-  for (size_t i = 0; i < n; i++) assert_true(is_huge(p + i * FRAME));
+    caml_huge_commit(&huge, p + i * HUGE_PAGE, PAGE);
+  for (size_t i = 0; i < n; i++) assert_true(is_huge(p + i * HUGE_PAGE));
   assert_int_equal(huge.borders, 0);
   caml_huge_end(&huge);
 }
 
 #define THREADS 4
-#define FRAMES 8
+#define HUGE_PAGES 8
 
 static char* pages_of_threads;
 
 /* The pages whose number is [data] modulo THREADS: off and on, and in the end
-   those of even threads have a hole in the frame of the thread's number. */
+   those of even threads have a hole in the huge page of the thread's number. */
 static void* change_pages(void* data) {
   char* p = pages_of_threads;
   size_t i = (uintptr_t)data;
-  size_t pages = FRAMES * FRAME / PAGE;
+  size_t pages = HUGE_PAGES * HUGE_PAGE / PAGE;
   for (int round = 0; round < 20; round++) {
     for (size_t k = i; k < pages; k += THREADS)
       caml_huge_decommit(&huge, p + k * PAGE, PAGE);
@@ -255,27 +257,27 @@ static void* change_pages(void* data) {
       caml_huge_commit(&huge, p + k * PAGE, PAGE);
   }
   if (i % 2 == 0)
-    caml_huge_decommit(&huge, p + i * FRAME + i * PAGE, PAGE);
+    caml_huge_decommit(&huge, p + i * HUGE_PAGE + i * PAGE, PAGE);
   return NULL;
 }
 
-/* Whatever the order, a hole is plain, and a full frame is huge. */
+/* Whatever the order, a hole is plain, and a full huge page is huge. */
 static void threads_agree(void** state) {
   pthread_t threads[THREADS];
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = pages_of_threads = get(FRAMES * FRAME);
-  caml_huge_commit(&huge, p, FRAMES * FRAME);
+  p = pages_of_threads = get(HUGE_PAGES * HUGE_PAGE);
+  caml_huge_commit(&huge, p, HUGE_PAGES * HUGE_PAGE);
   for (uintptr_t i = 0; i < THREADS; i++)
     assert_int_equal(
       pthread_create(&threads[i], NULL, change_pages, (void*)i), 0);
   for (int i = 0; i < THREADS; i++)
     assert_int_equal(pthread_join(threads[i], NULL), 0);
-  for (size_t i = 0; i < FRAMES; i++) {
+  for (size_t i = 0; i < HUGE_PAGES; i++) {
     bool hole = i < THREADS && i % 2 == 0;
-    assert_int_equal(is_plain(p + i * FRAME), hole);
-    assert_int_equal(is_huge(p + i * FRAME), !hole);
+    assert_int_equal(is_plain(p + i * HUGE_PAGE), hole);
+    assert_int_equal(is_huge(p + i * HUGE_PAGE), !hole);
   }
   caml_huge_end(&huge);
 }
@@ -288,14 +290,14 @@ static void decommit_page(void* p) {
   caml_huge_decommit(&huge, p, PAGE);
 }
 
-/* The frame's last page comes or goes between the count that led to a mark and
+/* The last page comes or goes between the count that led to advice and
    the mark itself. */
 static void a_count_that_changes_meanwhile_counts(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(2 * FRAME);
-  caml_huge_commit(&huge, p, 2 * FRAME);
+  p = get(2 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 2 * HUGE_PAGE);
   meanwhile = commit_page;
   caml_huge_decommit(&huge, p, PAGE);
   assert_true(is_huge(p));
@@ -304,7 +306,7 @@ static void a_count_that_changes_meanwhile_counts(void** state) {
   caml_huge_commit(&huge, p, PAGE);
   assert_null(meanwhile);
   assert_true(is_plain(p));
-  assert_true(is_huge(p + FRAME));
+  assert_true(is_huge(p + HUGE_PAGE));
   caml_huge_end(&huge);
 }
 
@@ -315,9 +317,9 @@ static void a_forked_child_goes_on(void** state) {
   pid_t pid;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, 8 * FRAME);
-  pthread_mutex_lock(&huge.lock);
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  caml_ranked_mutex_lock(&huge.lock);
   pid = fork();
   assert_true(pid >= 0);
   if (pid == 0) {
@@ -326,7 +328,7 @@ static void a_forked_child_goes_on(void** state) {
     caml_huge_decommit(&huge, p, PAGE);
     _exit(is_plain(p) ? 0 : 1);
   }
-  pthread_mutex_unlock(&huge.lock);
+  caml_ranked_mutex_unlock(&huge.lock);
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_int_equal(status, 0);
   assert_true(is_huge(p));
@@ -338,10 +340,10 @@ static void nothing_is_left(void** state) {
   char* p;
   (void)state;
   caml_huge_init(&huge, CAML_THP_SYSTEM);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, FRAME);
-  assert_true(smaps_size() > before + 8 * FRAME);
-  munmap(p, 8 * FRAME);
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, HUGE_PAGE);
+  assert_true(smaps_size() > before + 8 * HUGE_PAGE);
+  munmap(p, 8 * HUGE_PAGE);
   caml_huge_end(&huge);
   assert_int_equal(smaps_size(), before);
 }
@@ -350,8 +352,8 @@ static void a_kernel_without_huge_pages_does_no_harm(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(8 * FRAME);
-  caml_huge_commit(&huge, p, 8 * FRAME);
+  p = get(8 * HUGE_PAGE);
+  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
   caml_huge_decommit(&huge, p, PAGE);
   assert_true(huge.absent);
   assert_false(is_plain(p) || is_huge(p));
@@ -359,8 +361,8 @@ static void a_kernel_without_huge_pages_does_no_harm(void** state) {
 }
 
 static bool kernel_has_huge_pages(void) {
-  char* p = get_frames(FRAME);
-  return madvise(p, FRAME, MADV_NOHUGEPAGE) == 0;
+  char* p = get_huge_pages(HUGE_PAGE);
+  return madvise(p, HUGE_PAGE, MADV_NOHUGEPAGE) == 0;
 }
 
 #define T(f) cmocka_unit_test(f)
@@ -369,13 +371,13 @@ int main(void) {
   static const struct CMUnitTest with[] = {
     T(a_small_heap_is_plain),
     T(a_mapping_is_as_asked_for),
-    T(a_frame_with_a_hole_is_plain),
-    T(an_empty_frame_is_left),
-    T(a_full_frame_is_huge_again),
+    T(a_huge_page_with_a_hole_is_plain),
+    T(an_empty_huge_page_is_left),
+    T(a_full_huge_page_is_huge_again),
     T(a_small_heap_that_is_full_is_huge),
     T(the_system_has_a_say),
     T(never_is_never),
-    T(a_part_of_a_frame_is_left_alone),
+    T(a_part_of_a_huge_page_is_left_alone),
     T(mappings_are_few),
     T(what_was_too_much_follows),
     T(threads_agree),

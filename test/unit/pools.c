@@ -10,7 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Runs of pools, on an arena: which pool is handed out, and what a free one's
+/* Slabs of pools, on an arena: which pool is handed out, and what a free one's
    pages come to. */
 
 #define _GNU_SOURCE
@@ -34,8 +34,8 @@
 /* Bytes: a pool, or those that share a page of the kernel's */
 #define UNIT (arena.pools.per_page * POOL)
 
-/* Units of a run */
-#define N (CAML_RUN_SIZE / UNIT)
+/* Units of a slab */
+#define N (CAML_SLAB_SIZE / UNIT)
 
 static char* get_from(unsigned shard) {
   char* p = caml_arena_get_pool(&arena, shard);
@@ -63,7 +63,7 @@ static void assert_free(size_t dirty, size_t muzzy, size_t retained) {
   assert_int_equal(some.retained, retained * UNIT);
 }
 
-static void a_run_is_one_extent(void** state) {
+static void a_slab_is_one_extent(void** state) {
   char* p[N];
   (void)state;
   for (size_t i = 0; i < N; i++) {
@@ -71,8 +71,8 @@ static void a_run_is_one_extent(void** state) {
     assert_ptr_equal(p[i], p[0] + i * UNIT);
     assert_free(0, 0, N - 1 - i);
   }
-  assert_int_equal((uintptr_t)p[0] % CAML_RUN_SIZE, 0);
-  assert_int_equal(je_sallocx(p[0], 0), CAML_RUN_SIZE);
+  assert_int_equal((uintptr_t)p[0] % CAML_SLAB_SIZE, 0);
+  assert_int_equal(je_sallocx(p[0], 0), CAML_SLAB_SIZE);
   for (size_t i = 0; i < N; i++) put(p[i]);
 }
 
@@ -92,7 +92,7 @@ static void a_free_pool_with_pages_is_first(void** state) {
   assert_free(0, 0, 1);
 }
 
-static void an_empty_run_goes_back(void** state) {
+static void an_empty_slab_goes_back(void** state) {
   char* p[3 * N];
   (void)state;
   for (size_t i = 0; i < 3 * N; i++) p[i] = get();
@@ -104,25 +104,25 @@ static void an_empty_run_goes_back(void** state) {
   assert_free(0, 0, 0);
   assert_ptr_equal(get(), p[0]);
   /* and serves a large block */
-  assert_ptr_equal(caml_arena_get(&arena, CAML_RUN_SIZE), p[N]);
+  assert_ptr_equal(caml_arena_get(&arena, CAML_SLAB_SIZE), p[N]);
 }
 
 static void purge_takes_the_holes(void** state) {
-  enum { RUNS = 64 };
-  static char* p[RUNS * CAML_RUN_POOLS];
+  enum { SLABS = 64 };
+  static char* p[SLABS * CAML_SLAB_POOLS];
   size_t before;
   (void)state;
-  for (size_t i = 0; i < RUNS * N; i++) p[i] = get();
-  for (size_t i = 0; i < RUNS * N; i++)
+  for (size_t i = 0; i < SLABS * N; i++) p[i] = get();
+  for (size_t i = 0; i < SLABS * N; i++)
     if (i % N != 3) put(p[i]);
   before = smaps_rss();
   assert_true(caml_arena_purge(&arena));
-  assert_in_range(before - smaps_rss(), RUNS * (N - 1) * UNIT - MIB,
-                  RUNS * (N - 1) * UNIT + MIB);
-  assert_free(0, 0, RUNS * (N - 1));
-  /* two holes in each run */
-  assert_int_equal(arena.extents.decommit.calls, 2 * RUNS);
-  for (size_t i = 0; i < RUNS; i++) assert_int_equal(p[i * N + 3][100], 1);
+  assert_in_range(before - smaps_rss(), SLABS * (N - 1) * UNIT - MIB,
+                  SLABS * (N - 1) * UNIT + MIB);
+  assert_free(0, 0, SLABS * (N - 1));
+  /* two holes in each slab */
+  assert_int_equal(arena.extents.decommit.calls, 2 * SLABS);
+  for (size_t i = 0; i < SLABS; i++) assert_int_equal(p[i * N + 3][100], 1);
 }
 
 /* Before Linux 5.18 it takes no page that is locked. */
@@ -216,29 +216,29 @@ static void decay_may_be_never_or_at_once(void** state) {
 }
 
 /* Where a large block was, and its pages are still there */
-static void a_run_of_dirty_pages_is_dirty(void** state) {
+static void a_slab_of_dirty_pages_is_dirty(void** state) {
   char* first = get();
-  void* block = caml_arena_get(&arena, CAML_RUN_SIZE);
+  void* block = caml_arena_get(&arena, CAML_SLAB_SIZE);
   char* p[N];
   (void)state;
   assert_non_null(block);
-  memset(block, 1, CAML_RUN_SIZE);
-  caml_arena_put(&arena, block, CAML_RUN_SIZE);
-  for (size_t i = 0; i < N; i++) p[i] = get(); /* the last is of the next run */
+  memset(block, 1, CAML_SLAB_SIZE);
+  caml_arena_put(&arena, block, CAML_SLAB_SIZE);
+  for (size_t i = 0; i < N; i++) p[i] = get(); /* the last of the next slab */
   assert_ptr_equal(p[N - 1], block);
   assert_free(N - 1, 0, 0);
   for (size_t i = 0; i < N; i++) put(p[i]);
   put(first);
 }
 
-/* A run for each; more of another's free pools before more memory */
+/* A slab for each; more of another's free pools before more memory */
 static void shards_share(void** state) {
   char *p[2 * N], *q, *r;
   (void)state;
   for (size_t i = 0; i < 2 * N; i++) p[i] = get();
   put(p[0]);
   q = get_from(3);
-  assert_ptr_equal(q, p[0] + 2 * CAML_RUN_SIZE);
+  assert_ptr_equal(q, p[0] + 2 * CAML_SLAB_SIZE);
   for (size_t i = 1; i < N; i++) get_from(3);
   put(p[N]);
   r = get_from(3);
@@ -260,36 +260,36 @@ static void a_large_heap_gets_the_pages_of_a_pool(void** state) {
   for (size_t i = 0; i < N; i++) p[i] = get();
   for (size_t i = 1; i < N; i++) put(p[i]);
   assert_true(caml_arena_purge(&arena));
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), UNIT);
+  assert_int_equal(smaps_resident(p[0], CAML_SLAB_SIZE), UNIT);
   assert_ptr_equal(get_from(0), p[1]);
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), 2 * UNIT);
+  assert_int_equal(smaps_resident(p[0], CAML_SLAB_SIZE), 2 * UNIT);
   assert_int_equal(p[0][UNIT - 1], 1);
 }
 
-/* jemalloc takes the run for dirty as a whole. */
-static void a_large_heap_gets_the_pages_that_a_run_lacks(void** state) {
+/* jemalloc takes the slab for dirty as a whole. */
+static void a_large_heap_gets_the_pages_that_a_slab_lacks(void** state) {
   char* p[2 * N];
   size_t taken;
   (void)state;
   grow_large();
   for (size_t i = 0; i < 2 * N; i++) p[i] = get();
-  put(p[N]); /* the run to take from, so that the other goes back */
+  put(p[N]); /* the slab to take from, so that the other goes back */
   for (size_t i = 1; i < N; i++) put(p[i]);
   assert_true(caml_arena_purge(&arena));
   put(p[0]);
   assert_free(0, 0, 1);
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), UNIT);
+  assert_int_equal(smaps_resident(p[0], CAML_SLAB_SIZE), UNIT);
   assert_ptr_equal(get_from(0), p[N]);
   taken = arena.extents.commit.bytes;
   assert_ptr_equal(get_from(0), p[0]);
   assert_free(N - 1, 0, 0);
-  assert_int_equal(smaps_resident(p[0], CAML_RUN_SIZE), CAML_RUN_SIZE);
+  assert_int_equal(smaps_resident(p[0], CAML_SLAB_SIZE), CAML_SLAB_SIZE);
   assert_int_equal(arena.extents.commit.bytes - taken, (N - 1) * UNIT);
 }
 
 static void a_small_heap_gets_pages_as_they_are_touched(void** state) {
   (void)state;
-  assert_int_equal(smaps_resident(get_from(0), CAML_RUN_SIZE), 0);
+  assert_int_equal(smaps_resident(get_from(0), CAML_SLAB_SIZE), 0);
 }
 
 /* From where on a heap is growing */
@@ -298,8 +298,8 @@ static void grow(void) {
   assert_free(0, 0, 0);
 }
 
-/* Two runs at once, with their pages; which another shard leaves alone. */
-static void a_growing_heap_has_runs_ahead(void** state) {
+/* Two slabs at once, with their pages; which another shard leaves alone. */
+static void a_growing_heap_has_slabs_ahead(void** state) {
   char *p, *q;
   size_t before;
   (void)state;
@@ -308,10 +308,10 @@ static void a_growing_heap_has_runs_ahead(void** state) {
   before = smaps_rss();
   p = get();
   assert_free(2 * N - 1, 0, 0);
-  assert_in_range(smaps_rss() - before, 2 * CAML_RUN_SIZE - MIB / 2,
-                  2 * CAML_RUN_SIZE + MIB / 2);
+  assert_in_range(smaps_rss() - before, 2 * CAML_SLAB_SIZE - MIB / 2,
+                  2 * CAML_SLAB_SIZE + MIB / 2);
   q = get_from(1);
-  assert_true(q < p || q >= p + 2 * CAML_RUN_SIZE);
+  assert_true(q < p || q >= p + 2 * CAML_SLAB_SIZE);
   for (size_t i = 1; i < 2 * N; i++) assert_ptr_equal(get(), p + i * UNIT);
   assert_free(0, 0, N - 1);
 }
@@ -326,22 +326,22 @@ static size_t take_free(void) {
 
 /* One for each 64 that it took, up to eight; fewer where jemalloc's mapping
    ends */
-static void more_runs_the_larger_it_is(void** state) {
-  size_t runs = 0, at_once = 0;
+static void more_slabs_the_larger_it_is(void** state) {
+  size_t slabs = 0, at_once = 0;
   (void)state;
   need_populate();
-  while (runs < 64 * 8) {
+  while (slabs < 64 * 8) {
     get();
     at_once = (take_free() + 1) / N;
-    assert_in_range(at_once, 1, runs < 64 ? 1 : runs / 64);
-    runs += at_once;
+    assert_in_range(at_once, 1, slabs < 64 ? 1 : slabs / 64);
+    slabs += at_once;
   }
   get();
   assert_in_range(take_free() + 1, 7 * N, 8 * N);
 }
 
 /* They are free pages like others. */
-static void runs_ahead_are_purged(void** state) {
+static void slabs_ahead_are_purged(void** state) {
   size_t before;
   (void)state;
   need_populate();
@@ -350,22 +350,22 @@ static void runs_ahead_are_purged(void** state) {
   before = smaps_rss();
   assert_true(caml_arena_purge(&arena));
   assert_free(0, 0, N - 1);
-  assert_in_range(before - smaps_rss(), CAML_RUN_SIZE, 2 * CAML_RUN_SIZE);
+  assert_in_range(before - smaps_rss(), CAML_SLAB_SIZE, 2 * CAML_SLAB_SIZE);
 }
 
 /* What has lost pages has no huge ones until it has them all again, and then
    but for what would be too many borders. */
-static void runs_ahead_are_huge_again(void** state) {
-  static char* p[CAML_FRAME_SIZE / POOL * 64];
-  size_t frame = CAML_FRAME_SIZE / UNIT, n = 64 * frame, plain;
+static void slabs_ahead_are_huge_again(void** state) {
+  static char* p[CAML_HUGE_PAGE_SIZE / POOL * 64];
+  size_t huge_page = CAML_HUGE_PAGE_SIZE / UNIT, n = 64 * huge_page, plain;
   (void)state;
   assert_int_equal(teardown(state), 0);
   assert_null(caml_arena_create(&arena, CAML_THP_ALWAYS));
   grow();
   for (size_t i = 0; i < n; i++) p[i] = get();
-  for (size_t i = 0; i < n; i++) if (i % frame != 0) put(p[i]);
+  for (size_t i = 0; i < n; i++) if (i % huge_page != 0) put(p[i]);
   assert_true(caml_arena_purge(&arena));
-  for (size_t i = 0; i < n; i++) if (i % frame == 0) put(p[i]);
+  for (size_t i = 0; i < n; i++) if (i % huge_page == 0) put(p[i]);
   assert_true(caml_arena_purge(&arena));
   for (size_t i = 0; i < n; i++) p[i] = get();
   plain = 0;
@@ -373,7 +373,7 @@ static void runs_ahead_are_huge_again(void** state) {
   assert_in_range(plain, 0, n / 3);
 }
 
-static void no_runs_ahead_that_decay_at_once(void** state) {
+static void no_slabs_ahead_that_decay_at_once(void** state) {
   (void)state;
   assert_true(caml_arena_set_dirty_decay(&arena, 0));
   grow();
@@ -382,7 +382,7 @@ static void no_runs_ahead_that_decay_at_once(void** state) {
 }
 
 /* A pool at the end of the address space is an extent of its own. */
-static void pools_without_a_run(void** state) {
+static void pools_without_a_slab(void** state) {
   struct rlimit old, low;
   char *kept, *p, *last = NULL;
   size_t n = 0;
@@ -486,25 +486,25 @@ static void threads_and_forks(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    T(a_run_is_one_extent),
+    T(a_slab_is_one_extent),
     T(a_free_pool_with_pages_is_first),
-    T(an_empty_run_goes_back),
+    T(an_empty_slab_goes_back),
     T(purge_takes_the_holes),
     T(what_the_kernel_keeps_is_dirty),
     T(decay_has_its_times),
     T(decay_can_be_held),
     T(decay_may_be_never_or_at_once),
-    T(a_run_of_dirty_pages_is_dirty),
+    T(a_slab_of_dirty_pages_is_dirty),
     T(shards_share),
     T(a_large_heap_gets_the_pages_of_a_pool),
-    T(a_large_heap_gets_the_pages_that_a_run_lacks),
+    T(a_large_heap_gets_the_pages_that_a_slab_lacks),
     T(a_small_heap_gets_pages_as_they_are_touched),
-    T(a_growing_heap_has_runs_ahead),
-    T(more_runs_the_larger_it_is),
-    T(runs_ahead_are_purged),
-    T(runs_ahead_are_huge_again),
-    T(no_runs_ahead_that_decay_at_once),
-    T(pools_without_a_run),
+    T(a_growing_heap_has_slabs_ahead),
+    T(more_slabs_the_larger_it_is),
+    T(slabs_ahead_are_purged),
+    T(slabs_ahead_are_huge_again),
+    T(no_slabs_ahead_that_decay_at_once),
+    T(pools_without_a_slab),
     T(a_page_is_of_all_its_pools),
     T(threads_and_forks),
   };

@@ -17,20 +17,20 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include "jemalloc_pace.h"
+#include "jemalloc_budget.h"
 
 #define MS 1000000ull
 #define DECAY 1000 /* ms */
 
-static struct caml_pace pace;
+static struct caml_budget budget;
 static uint64_t now; /* ns */
-static struct caml_pace_counts counts;
+static struct caml_budget_counts counts;
 
 static int setup(void** state) {
   (void)state;
   now = 12345 * MS;
-  counts = (struct caml_pace_counts){ 0, 0, 0 };
-  caml_pace_init(&pace, now);
+  counts = (struct caml_budget_counts){ 0, 0, 0 };
+  caml_budget_init(&budget, now);
   return 0;
 }
 
@@ -38,7 +38,7 @@ static int setup(void** state) {
 static bool look(size_t bytes, size_t ns) {
   counts.purged += bytes;
   counts.purging += ns;
-  return caml_pace_look(&pace, now, &counts, DECAY);
+  return caml_budget_update(&budget, now, &counts, DECAY);
 }
 
 /* For [ms], of which purging what is taken again takes one part in [part], or
@@ -56,8 +56,8 @@ static unsigned run(unsigned ms, unsigned part) {
 
 static void what_is_cheap_is_as_asked_for(void** state) {
   (void)state;
-  assert_int_equal(run(600000, CAML_PACE_SHARE), 0);
-  assert_int_equal(caml_pace_decay(&pace, DECAY), DECAY);
+  assert_int_equal(run(600000, CAML_BUDGET_SHARE), 0);
+  assert_int_equal(caml_budget_decay(&budget, DECAY), DECAY);
 }
 
 static void a_burst_is_as_asked_for(void** state) {
@@ -78,8 +78,8 @@ static void what_is_not_in_vain_is_free(void** state) {
     now += 100 * MS;
     assert_false(look(10000, 100 * MS));
   }
-  assert_int_equal(pace.stretch, 1);
-  assert_int_equal(pace.budget, CAML_PACE_SAVED);
+  assert_int_equal(budget.stretch, 1);
+  assert_int_equal(budget.balance, CAML_BUDGET_SAVED);
   counts.taken += 2000000; /* it grows again, and beyond */
   now += 100 * MS;
   assert_true(look(0, 0));
@@ -91,15 +91,16 @@ static void what_is_not_in_vain_is_free(void** state) {
 static void what_is_dear_stays_longer(void** state) {
   (void)state;
   assert_int_equal(run(10000, 2), 4);
-  assert_int_equal(pace.stretch, CAML_PACE_STRETCH);
-  assert_int_equal(caml_pace_decay(&pace, DECAY), DECAY * CAML_PACE_STRETCH);
+  assert_int_equal(budget.stretch, CAML_BUDGET_STRETCH);
+  assert_int_equal(caml_budget_decay(&budget, DECAY),
+                   DECAY * CAML_BUDGET_STRETCH);
 }
 
 static void never_and_at_once_are_as_asked_for(void** state) {
   (void)state;
   run(10000, 2);
-  assert_int_equal(caml_pace_decay(&pace, -1), -1);
-  assert_int_equal(caml_pace_decay(&pace, 0), 0);
+  assert_int_equal(caml_budget_decay(&budget, -1), -1);
+  assert_int_equal(caml_budget_decay(&budget, 0), 0);
 }
 
 /* Once there is a budget again, a step each time that a decay has gone by */
@@ -107,9 +108,9 @@ static void cheap_again_it_is_as_asked_for_again(void** state) {
   (void)state;
   run(10000, 2);
   assert_int_equal(run(18000, 0), 0);
-  assert_int_equal(pace.stretch, CAML_PACE_STRETCH);
+  assert_int_equal(budget.stretch, CAML_BUDGET_STRETCH);
   assert_int_equal(run(60000, 0), 4);
-  assert_int_equal(pace.stretch, 1);
+  assert_int_equal(budget.stretch, 1);
   assert_int_equal(run(60000, 0), 0);
 }
 
@@ -119,9 +120,10 @@ static void the_budget_holds(void** state) {
   uint64_t began = now;
   (void)state;
   for (unsigned i = 0; i < 36000; i++)
-    run(100, pace.stretch == CAML_PACE_STRETCH ? 1000 : 2);
+    run(100, budget.stretch == CAML_BUDGET_STRETCH ? 1000 : 2);
   spent = counts.purging;
-  assert_true(spent <= (now - began) / CAML_PACE_SHARE + 2 * CAML_PACE_SAVED);
+  assert_true(spent <= (now - began) / CAML_BUDGET_SHARE
+                + 2 * CAML_BUDGET_SAVED);
 }
 
 /* Looks in quick succession are one. */
@@ -150,5 +152,5 @@ int main(void) {
     T(too_early_is_no_look),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
-  return cmocka_run_group_tests_name("pace", tests, NULL, NULL);
+  return cmocka_run_group_tests_name("budget", tests, NULL, NULL);
 }

@@ -1,0 +1,61 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#include <stdint.h>
+#include "jemalloc_mutex.h"
+
+void caml_ranked_mutex_init(struct caml_ranked_mutex* m, enum caml_rank rank) {
+  assert(rank < CAML_N_RANKS);
+  m->rank = rank;
+  pthread_mutex_init(&m->mutex, NULL);
+}
+
+void caml_ranked_mutex_destroy(struct caml_ranked_mutex* m) {
+  assert(!caml_rank_is_held(m->rank));
+  pthread_mutex_destroy(&m->mutex);
+}
+
+#ifdef DEBUG
+
+/* A bit for each rank that the thread holds.  Two mutexes of one rank are never
+   held at once, so a rank stands for its mutex. */
+static _Thread_local uint32_t held;
+_Static_assert(CAML_N_RANKS <= 32, "a bit for each rank");
+
+static uint32_t bit(enum caml_rank rank) {
+  return (uint32_t)1 << rank;
+}
+
+void caml_rank_take(enum caml_rank rank) {
+  assert(rank < CAML_N_RANKS);
+  assert(held < bit(rank)); /* what is held is lower */
+  held |= bit(rank);
+}
+
+void caml_rank_drop(enum caml_rank rank) {
+  assert(caml_rank_is_held(rank));
+  held &= ~bit(rank);
+}
+
+bool caml_rank_is_held(enum caml_rank rank) {
+  return (held & bit(rank)) != 0;
+}
+
+#endif
+
+/* Only the thread that forked is in the child, with what it held. */
+void caml_ranked_mutex_postfork_child(struct caml_ranked_mutex* m) {
+#ifdef DEBUG
+  held &= ~bit(m->rank);
+#endif
+  pthread_mutex_init(&m->mutex, NULL);
+}
