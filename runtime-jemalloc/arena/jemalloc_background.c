@@ -55,9 +55,16 @@ static void sleep_until_woken(struct caml_background* b) {
     pthread_cond_wait(&b->changed, &b->lock);
 }
 
+static void note_clock(struct caml_background* b) {
+  clockid_t clock;
+  if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
+    atomic_store(&b->clock, clock);
+}
+
 static void* background(void* data) {
   struct caml_background* b = data;
   caml_thread_settle();
+  note_clock(b);
   lock(b);
   while (!b->stopping) {
     if (decay(b))
@@ -66,6 +73,7 @@ static void* background(void* data) {
     else
       sleep_until_woken(b);
   }
+  atomic_store(&b->clock, 0);
   unlock(b);
   return NULL;
 }
@@ -85,6 +93,7 @@ void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
   b->running = b->stopping = false;
   b->retry = (struct caml_thread_retry){ .failures = 0 };
   atomic_store(&b->next_poll, 0);
+  atomic_store(&b->clock, 0);
   atomic_store(&b->state, CAML_BACKGROUND_OFF);
   caml_thread_init_lock(&b->lock, &b->changed);
 }
@@ -159,6 +168,7 @@ void caml_background_postfork_child(struct caml_background* b) {
   bool had_thread = b->running;
   caml_thread_init_lock(&b->lock, &b->changed);
   b->running = b->stopping = false;
+  atomic_store(&b->clock, 0);
   if (atomic_load(&b->state) == CAML_BACKGROUND_OFF) return;
   atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
   if (had_thread) caml_background_wake(b);

@@ -13,7 +13,7 @@ heap_memory_C_SOURCES = \
   jemalloc_huge jemalloc_limits jemalloc_pace jemalloc_pools jemalloc_thread \
   heap_allocate heap_knobs heap_limit heap_memory_jemalloc \
   heap_compact heap_cycle heap_finalise heap_idle heap_idle_collect \
-  heap_overhead \
+  heap_idle_policy heap_leftovers heap_overhead heap_sharing \
   heap_control heap_map heap_statistics heap_tweaks \
   heap_lifecycle
 heap_sizeclasses = jemalloc_sizeclasses.h
@@ -88,10 +88,14 @@ clean::
 
 endif
 
-runtime_BUILT_HEADERS += runtime/heap_sizeclasses.h
+runtime_BUILT_HEADERS += runtime/heap_sizeclasses.h runtime/caml/heap_config.h
 
 runtime/heap_sizeclasses.h: Makefile.build_config
 	$(V_GEN)echo '#include "$(heap_sizeclasses)"' > $@
 
+# What the headers in caml/ are: with a jemalloc, or static inlines without
+runtime/caml/heap_config.h: Makefile.build_config
+	$(V_GEN)echo '$(if $(filter none,$(JEMALLOC)),,#define CAML_HEAP_JEMALLOC)' > $@
+
 clean::
-	rm -f runtime/heap_sizeclasses.h
+	rm -f runtime/heap_sizeclasses.h runtime/caml/heap_config.h
