@@ -23,6 +23,7 @@
 #include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_leftovers.h"
 
 #if OCAML_VERSION < 50300
 #define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
@@ -272,6 +273,7 @@ void caml_idle_compacted(struct caml_idle* idle) {
   idle->compacted = caml_idle_allocated();
   idle->compacted_at = caml_heap_now();
   unlock(idle);
+  caml_heap_trim_malloc();
 }
 
 /* A child's heap is not new to it: to collect it would unshare its pages.  C

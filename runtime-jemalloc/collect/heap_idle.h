@@ -105,7 +105,8 @@ uint64_t caml_idle_own_cpu(void);
 struct caml_idle_count caml_idle_allocated(void);
 
 /* The program has just compacted by itself: there is nothing to collect but
-   what it allocates from now on.  With the domain lock. */
+   what it allocates from now on, and the C library's memory may be trimmed.
+   With the domain lock. */
 void caml_idle_compacted(struct caml_idle* idle);
 
 /* Instead of [caml_domain_stand_down], on the thread */

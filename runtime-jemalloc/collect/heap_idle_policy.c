@@ -138,6 +138,7 @@ uint64_t caml_idle_policy_interval(const struct caml_idle_policy* p) {
 
 uint64_t caml_idle_policy_pause(struct caml_idle_policy* p) {
   uint64_t first = greatest(p->wanted / LOOKS, LEAST_INTERVAL);
+  if (p->wanted == 0) return LEAST_INTERVAL;
   p->pause = p->pause < first ? first : least(2 * p->pause, LONGEST_PAUSE);
   return p->pause;
 }
