@@ -40,6 +40,8 @@ type statistics = {
   idle_returned : int;
   idle_time : int;
   longest_delay : int;
+  idle_interrupted : int;
+  longest_chunk : int;
   overhead_compactions : int;
   overhead_freed : int;
   overhead_time : int;
@@ -131,6 +133,7 @@ module Knob = struct
   let idle_compact_ms = number "idle_compact_ms"
   let idle_pause_ms = number "idle_pause_ms"
   let max_overhead = number "max_overhead"
+  let malloc_trim = choice [| false; true |] "malloc_trim"
 
   let index knob = need (); knob.index
 
@@ -180,7 +183,7 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 32 + 4 * n in
+    let i = 34 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
   { pools = s.(0); large_blocks = s.(1); allocated = s.(2); active = s.(3);
@@ -192,8 +195,9 @@ let statistics () =
     decay_stretch = s.(20); heap_limit = s.(21); refused_threads = s.(22);
     idle_collections = s.(23); idle_given_up = s.(24);
     idle_compactions = s.(25); idle_returned = s.(26); idle_time = s.(27);
-    longest_delay = s.(28); overhead_compactions = s.(29);
-    overhead_freed = s.(30); overhead_time = s.(31);
+    longest_delay = s.(28); idle_interrupted = s.(29);
+    longest_chunk = s.(30); overhead_compactions = s.(31);
+    overhead_freed = s.(32); overhead_time = s.(33);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);

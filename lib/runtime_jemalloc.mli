@@ -72,6 +72,9 @@ type statistics = {
   idle_time : int;  (** ns of their thread, the others' too *)
   longest_delay : int;
       (** ns that the program, coming back, waited for one at most *)
+  idle_interrupted : int;  (** slices that ended at once as it was back *)
+  longest_chunk : int;
+      (** words of a slice's work between two looks for that, at most *)
   overhead_compactions : int;
       (** compactions since too much of the heap was unused *)
   overhead_freed : int;  (** bytes freed by them, for the decay *)
@@ -146,8 +149,8 @@ module Knob : sig
   (** The most bytes that the heap may hold; 0: no limit. *)
 
   val idle_compact_ms : int t
-  (** How long all domains are in blocking sections before the heap is collected
-      and compacted, if enough would come back; -1: never. *)
+  (** How long the program is at rest before the heap is collected and compacted, if
+      enough would come back; 0: at every chance, -1: never. *)
 
   val idle_pause_ms : int t
   (** How long that compaction may stop a program that comes back. *)
@@ -156,6 +159,10 @@ module Knob : sig
   (** How much memory the heap may have beyond its blocks, in percent of them,
       before a major cycle ends with a compaction; 0: each does, 1000000: none.
       [Gc.control.max_overhead] is the same. Without effect on OCaml 5.1. *)
+
+  val malloc_trim : bool t
+  (** Does the C library give back its free memory after a collection of an idle
+      program and after [Gc.compact], if that is worth it? *)
 
   val get : 'a t -> 'a
   (** The value in force. *)

@@ -61,9 +61,16 @@ static void sleep_until_woken(struct caml_background* b) {
     wait(b);
 }
 
+static void note_clock(struct caml_background* b) {
+  clockid_t clock;
+  if (pthread_getcpuclockid(pthread_self(), &clock) == 0)
+    atomic_store(&b->clock, clock);
+}
+
 static void* background(void* data) {
   struct caml_background* b = data;
   caml_thread_settle();
+  note_clock(b);
   lock(b);
   while (!b->stopping) {
     if (decay(b))
@@ -72,6 +79,7 @@ static void* background(void* data) {
     else
       sleep_until_woken(b);
   }
+  atomic_store(&b->clock, 0);
   unlock(b);
   return NULL;
 }
@@ -94,6 +102,7 @@ void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
   b->running = b->stopping = false;
   b->retry = (struct caml_thread_retry){ .failures = 0 };
   atomic_store(&b->next_poll, 0);
+  atomic_store(&b->clock, 0);
   atomic_store(&b->state, CAML_BACKGROUND_OFF);
   caml_ranked_mutex_init(&b->lock, CAML_RANK_BACKGROUND);
   caml_thread_init_condition(&b->changed);
@@ -173,6 +182,7 @@ void caml_background_postfork_child(struct caml_background* b) {
   caml_ranked_mutex_postfork_child(&b->lock);
   caml_thread_init_condition(&b->changed);
   b->running = b->stopping = false;
+  atomic_store(&b->clock, 0);
   if (atomic_load(&b->state) == CAML_BACKGROUND_OFF) return;
   atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
   if (had_thread) caml_background_wake(b);

@@ -23,6 +23,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <sys/types.h>
 #include "jemalloc_arena.h"
 #include "jemalloc_mutex.h"
 #include "jemalloc_thread.h"
@@ -44,6 +45,7 @@ struct caml_background {
   bool stopping; /* it is to end */
   struct caml_thread_retry retry; /* of making it */
   _Atomic uint64_t next_poll;     /* ns, where there is no thread */
+  _Atomic clockid_t clock;        /* of the thread's CPU time; 0: no thread */
 };
 
 /* Makes [background] ready; it is off.  Called once, when [arena] is ready.

@@ -32,6 +32,13 @@ static inline uint64_t caml_heap_now(void) {
 }
 
 /* To be called once, before the first thread is started and before a fork. */
+/* CPU time, ns; 0 where the clock is of a thread that has ended */
+static inline uint64_t caml_heap_cpu(clockid_t clock) {
+  struct timespec t;
+  if (clock_gettime(clock, &t) != 0) return 0;
+  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 void caml_thread_init(void);
 
 /* Bytes of stack for a thread that does the work of the program's own threads:

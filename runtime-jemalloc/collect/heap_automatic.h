@@ -26,6 +26,8 @@
   STAT(idle_returned, "B", "given back by collections")                       \
   STAT(idle_time, "ns", "of their thread, the others' too")                   \
   STAT(longest_delay, "ns", "that the program, coming back, waited for one")  \
+  STAT(idle_interrupted, "", "slices that ended at once as it was back")      \
+  STAT(longest_chunk, "w", "of a slice, between two looks for that")          \
   STAT(overhead_compactions, "", "since too much of the heap was unused")     \
   STAT(overhead_freed, "B", "freed by them, for the decay")                    \
   STAT(overhead_time, "ns", "that they took")

@@ -71,6 +71,9 @@ void caml_heap_note_compaction(void);
 void caml_heap_finalise_postponed(void);
 void caml_heap_finalise_some(void);
 
+/* Are there any?  From any thread. */
+bool caml_heap_has_postponed(void);
+
 /* Around a fork; the third instead of the second in the child. */
 void caml_heap_finalise_prefork(void);
 void caml_heap_finalise_postfork_parent(void);

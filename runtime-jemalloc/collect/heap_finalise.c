@@ -17,7 +17,8 @@
    while a compaction moves it.  So what the runtime's own thread finds to be
    dead, or a compaction, is copied, and finalised at the end of Gc.compact or
    in the next slices that are not that thread's, a millisecond's worth in
-   each. */
+   each.  The thread asks for such a slice of each domain that it leaves while
+   there are some. */
 
 #define CAML_INTERNALS
 
@@ -103,11 +104,16 @@ static bool postpone(void (*finaliser)(value), value block) {
 }
 
 /* The runtime's own bigarrays are but freed, on whatever thread: their memory,
-   which may be large, does not wait for the program to run again. */
+   which may be large, does not wait for the program to run again; but that, if
+   it is back, does not wait for them. */
+static bool is_better_later(void (*finaliser)(value)) {
+  return (in_place_of_domain() || compacting())
+    && (finaliser != caml_ba_finalize || caml_idle_is_awaited(&caml_heap_idle));
+}
+
 void caml_heap_finalise(value block) {
   void (*finaliser)(value) = Custom_ops_val(block)->finalize;
-  bool later = finaliser != caml_ba_finalize
-    && (in_place_of_domain() || compacting());
+  bool later = is_better_later(finaliser);
   if (!later || !postpone(finaliser, block)) finaliser(block);
 }
 
@@ -120,6 +126,10 @@ static bool finalise_first(void) {
   return true;
 }
 
+bool caml_heap_has_postponed(void) {
+  return atomic_load(&postponed.some);
+}
+
 void caml_heap_finalise_postponed(void) {
   if (in_place_of_domain()) return;
   while (finalise_first()) {}
@@ -127,7 +137,7 @@ void caml_heap_finalise_postponed(void) {
 
 void caml_heap_finalise_some(void) {
   uint64_t began;
-  if (!atomic_load(&postponed.some) || in_place_of_domain()) return;
+  if (!caml_heap_has_postponed() || in_place_of_domain()) return;
   began = caml_heap_now();
   while (finalise_first() && caml_heap_now() - began < SLICE_NS) {}
 }

@@ -17,11 +17,13 @@
 #include "caml/domain.h"
 #include "caml/heap_domain.h"
 #include "caml/platform.h"
+#include "caml/signals.h"
 #include "caml/version.h"
 #include "heap_collect.h"
 #include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_leftovers.h"
 
 #if OCAML_VERSION < 50300
 #define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
@@ -31,13 +33,6 @@ struct caml_idle caml_heap_idle;
 
 /* A heap below this is not worth a thread. */
 #define LEAST_HEAP ((size_t)4 << 20)
-
-/* Looks a period of Xidle_compact_ms: one after the other without a sign of the
-   program make an idle one. */
-#define LOOKS 4
-
-/* But not more often than this */
-#define LEAST_WAIT NS_PER_MS
 
 static void lock(struct caml_idle* idle) {
   pthread_mutex_lock(&idle->lock);
@@ -49,6 +44,13 @@ static void unlock(struct caml_idle* idle) {
 
 /* The thread */
 
+/* Finalisers that were postponed are for the program's own threads: the domain
+   does a slice as soon as one of them is back. */
+void caml_idle_return_domain(void) {
+  if (caml_heap_has_postponed()) caml_request_major_slice(0);
+  caml_domain_return();
+}
+
 /* Are all domains in blocking sections? */
 static bool all_blocked(void) {
   for (int i = 0;; i++) {
@@ -56,37 +58,60 @@ static bool all_blocked(void) {
       case CAML_DOMAIN_LAST: return true;
       case CAML_DOMAIN_NONE: break;
       case CAML_DOMAIN_BUSY: return false;
-      case CAML_DOMAIN_BORROWED: caml_domain_return(); break;
+      case CAML_DOMAIN_BORROWED: caml_idle_return_domain(); break;
     }
   }
 }
 
-static uint64_t idle_ns(void) {
-  intnat ms = caml_heap_knob_get(CAML_KNOB_idle_compact_ms);
-  return ms < 0 ? UINT64_MAX : (uint64_t)ms * NS_PER_MS;
+uint64_t caml_idle_own_cpu(void) {
+  return caml_heap_cpu(CLOCK_THREAD_CPUTIME_ID);
 }
 
-/* Waits until the program has been idle for long enough, and returns for how
-   long; 0 if the thread is to stop or is no longer wanted. */
-static uint64_t wait_for_idleness(struct caml_idle* idle) {
-  uint64_t wanted;
+/* Of the process without the runtime's threads */
+static uint64_t program_cpu(void) {
+  clockid_t purging = atomic_load(&caml_heap.background.clock);
+  uint64_t ours = caml_idle_own_cpu() + (purging ? caml_heap_cpu(purging) : 0);
+  uint64_t all = caml_heap_cpu(CLOCK_PROCESS_CPUTIME_ID);
+  return all > ours ? all - ours : 0;
+}
+
+void caml_idle_look(struct caml_idle* idle, bool blocked) {
+  bool touched = !atomic_exchange(&idle->quiet, true);
+  struct caml_idle_look look = {
+    .now = caml_heap_now(), .cpu = program_cpu(), .touched = touched,
+    .blocked = blocked, .in_use = caml_heap_in_use()
+  };
+  caml_idle_policy_look(&idle->policy, &look);
+}
+
+/* Waits for so long, or until something has changed. */
+static void wait_for(struct caml_idle* idle, uint64_t ns) {
+  caml_thread_wait_until(&idle->changed, &idle->lock, caml_heap_now() + ns);
+}
+
+/* Waits until the program has been at rest for long enough.  False if the
+   thread is to stop or is no longer wanted. */
+static bool wait_for_rest(struct caml_idle* idle) {
+  struct caml_idle_policy* p = &idle->policy;
+  intnat ms;
   while (!atomic_load(&idle->stopping)
-         && (wanted = idle_ns()) != UINT64_MAX) {
-    uint64_t now = caml_heap_now(), look = wanted / LOOKS;
-    if (!atomic_exchange(&idle->quiet, true) || !all_blocked())
-      idle->began = now;
-    else if (now - idle->began >= wanted)
-      return now - idle->began + 1;
-    caml_thread_wait_until(&idle->changed, &idle->lock,
-                           now + (look > LEAST_WAIT ? look : LEAST_WAIT));
+         && (ms = caml_heap_knob_get(CAML_KNOB_idle_compact_ms)) >= 0) {
+    p->wanted = (uint64_t)ms * NS_PER_MS;
+    caml_idle_look(idle, atomic_load(&idle->quiet) && all_blocked());
+    if (caml_idle_policy_rest(p) >= caml_idle_policy_wait(p)) return true;
+    wait_for(idle, caml_idle_policy_interval(p));
   }
-  return 0;
+  return false;
+}
+
+static bool is_undisturbed(struct caml_idle* idle) {
+  return atomic_load(&idle->quiet) && !atomic_load(&idle->stopping);
 }
 
 /* Waits to be woken up, or for the deadline. */
 static void sleep_until_woken(struct caml_idle* idle) {
   atomic_store(&idle->asleep, true);
-  while (atomic_load(&idle->asleep) && caml_idle_undisturbed(idle)) {
+  while (atomic_load(&idle->asleep) && is_undisturbed(idle)) {
     if (idle->deadline == 0)
       pthread_cond_wait(&idle->changed, &idle->lock);
     else if (caml_heap_now() < idle->deadline)
@@ -97,19 +122,29 @@ static void sleep_until_woken(struct caml_idle* idle) {
   atomic_store(&idle->asleep, false);
 }
 
+/* Who wakes up often, but does no work, is not looked at as often. */
+static void rest(struct caml_idle* idle) {
+  struct caml_idle_policy* p = &idle->policy;
+  sleep_until_woken(idle);
+  if (atomic_load(&idle->quiet) || atomic_load(&idle->stopping)) return;
+  wait_for(idle, caml_heap_has_postponed() ? caml_idle_policy_interval(p)
+           : caml_idle_policy_pause(p));
+}
+
 static void* watch(void* data) {
   struct caml_idle* idle = data;
-  uint64_t since;
   caml_thread_settle();
   lock(idle);
-  idle->began = idle->history.ended = caml_heap_now();
+  caml_idle_policy_watch(&idle->policy, caml_heap_now(), program_cpu());
   while (!atomic_load(&idle->stopping)) {
-    since = wait_for_idleness(idle);
+    bool wanted = wait_for_rest(idle);
     idle->deadline = 0;
     /* not wanted: nothing disturbs it until it is */
-    if (since == 0) atomic_store(&idle->quiet, true);
-    if (since == 0 || caml_idle_collect(idle, since) != CAML_IDLE_GIVEN_UP)
-      sleep_until_woken(idle);
+    if (!wanted) atomic_store(&idle->quiet, true);
+    if (!wanted || caml_idle_collect(idle))
+      rest(idle);
+    else
+      wait_for(idle, caml_idle_policy_interval(&idle->policy));
   }
   unlock(idle);
   return NULL;
@@ -167,19 +202,23 @@ static void note_delay(uint64_t delay) {
          && !atomic_compare_exchange_weak(longest, &so_far, delay)) {}
 }
 
+/* Somebody else has the lock: the thread lets it go as soon as it looks, and
+   takes none while there is who waits. */
+static void wait_for_domain(struct caml_idle* idle,
+                            caml_plat_mutex* domain_lock) {
+  uint64_t began = atomic_load(&idle->collecting) ? caml_heap_now() : 0;
+  atomic_fetch_add(&idle->waiting, 1);
+  if (began != 0) disturb(idle, false);
+  caml_plat_lock_blocking(domain_lock);
+  atomic_fetch_sub(&idle->waiting, 1);
+  if (began != 0) note_delay(caml_heap_now() - began);
+}
+
 void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap_idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, false);
-  if (caml_plat_try_lock(domain_lock)) return;
-  if (atomic_load(&idle->collecting)) {
-    uint64_t began = caml_heap_now();
-    disturb(idle, false);
-    caml_plat_lock_blocking(domain_lock);
-    note_delay(caml_heap_now() - began);
-  } else {
-    caml_plat_lock_blocking(domain_lock);
-  }
+  if (!caml_plat_try_lock(domain_lock)) wait_for_domain(idle, domain_lock);
 }
 
 void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
@@ -193,16 +232,18 @@ void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
 static void reset(struct caml_idle* idle) {
   idle->running = false;
   atomic_store(&idle->in_place_of, NULL);
-  idle->deadline = 0;
+  idle->deadline = idle->paid = 0;
+  idle->goal.cycle = 0;
   atomic_store(&idle->stopping, false);
   atomic_store(&idle->collecting, false);
   atomic_store(&idle->compacting, false);
+  atomic_store(&idle->waiting, 0);
   atomic_store(&idle->asleep, true);
   atomic_store(&idle->quiet, true);
 }
 
 void caml_idle_init(struct caml_idle* idle) {
-  caml_idle_forget(idle);
+  caml_idle_policy_init(&idle->policy, (struct caml_idle_count){ 0, 0 });
   caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
 }
@@ -233,6 +274,7 @@ void caml_idle_compacted(struct caml_idle* idle) {
   idle->compacted = caml_idle_allocated();
   idle->compacted_at = caml_heap_now();
   unlock(idle);
+  caml_heap_trim_malloc();
 }
 
 /* A child's heap is not new to it: to collect it would unshare its pages.  C
@@ -240,23 +282,24 @@ void caml_idle_compacted(struct caml_idle* idle) {
    domain. */
 void caml_idle_prefork(struct caml_idle* idle) {
   lock(idle);
-  while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL) {
-    atomic_store(&idle->quiet, false);
+  atomic_fetch_add(&idle->waiting, 1);
+  while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL)
     pthread_cond_wait(&idle->changed, &idle->lock);
-  }
+  atomic_fetch_sub(&idle->waiting, 1);
   if (Caml_state_opt != NULL && !atomic_load(&idle->stopping))
     idle->at_fork = caml_idle_allocated();
 }
 
 void caml_idle_postfork_parent(struct caml_idle* idle) {
+  atomic_store(&idle->forked, true);
   unlock(idle);
 }
 
 void caml_idle_postfork_child(struct caml_idle* idle) {
   bool stopped = atomic_load(&idle->stopping);
-  caml_idle_forget(idle);
-  idle->history.done = idle->at_fork;
-  idle->history.goal_major = idle->at_fork.major;
+  caml_idle_policy_init(&idle->policy, idle->at_fork);
+  idle->compacted = (struct caml_idle_count){ 0, 0 };
+  atomic_store(&idle->forked, true);
   caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
   atomic_store(&idle->stopping, stopped);

@@ -25,23 +25,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "caml/config.h"
+#include "heap_idle_policy.h"
 #include "jemalloc_thread.h"
 
-/* Words that the program has allocated since it began, by promotion too */
-struct caml_idle_count { uint64_t major, minor; };
-
-/* What the last collection tells about the next one: the thread's own. */
-struct caml_idle_history {
-  struct caml_idle_count done; /* at the end of the last that came to its end */
-  uint64_t tried_minor;  /* at the beginning of the last of all */
-  uint64_t ended;        /* when that ended, was given up or put off, ns */
-  uint64_t cost;         /* what it took of this thread, ns */
-  uintnat goal;          /* cycles completed when all garbage is known; 0: none
-                            yet */
-  uint64_t goal_major;   /* words allocated when that was set */
-  intnat slice;          /* words of work that take about a millisecond */
-  double stop;           /* of the compaction, ns a word of pools and large
-                            blocks */
+/* The collection under way, or to be gone on with: the thread's own */
+struct caml_idle_goal {
+  uintnat cycle;  /* cycles completed when all garbage is known; 0: none */
+  uint64_t major; /* words allocated when that was set */
+  size_t held;    /* bytes, at its beginning */
 };
 
 struct caml_idle {
@@ -54,6 +45,8 @@ struct caml_idle {
   /* It is compacting, and will give back when the program is no longer
      stopped. */
   _Atomic bool compacting;
+  /* How many threads wait for the lock of a domain: a slice ends for one. */
+  _Atomic unsigned waiting;
 
   pthread_mutex_t lock; /* taken before a domain's lock and those of jemalloc */
   pthread_cond_t changed;
@@ -63,11 +56,13 @@ struct caml_idle {
   /* The domain, by its state, whose lock the thread has and which it works
      for */
   void* _Atomic in_place_of;
-  uint64_t began;        /* since when the program has been idle, ns */
   uint64_t deadline;     /* when the thread is to look again, ns; 0: when woken
                             */
   struct caml_thread_retry retry; /* of making the thread */
-  struct caml_idle_history history;
+  struct caml_idle_policy policy; /* the thread's own, when there is one */
+  struct caml_idle_goal goal;
+  uint64_t paid;         /* of the thread's CPU time, into the policy's purse */
+  _Atomic bool forked;   /* Pages may be shared with a parent or children. */
   struct caml_idle_count at_fork; /* what a child has from its parent */
   struct caml_idle_count compacted; /* when the program last compacted by
                                        itself */
@@ -76,9 +71,6 @@ struct caml_idle {
 
 /* Of the one heap */
 extern struct caml_idle caml_heap_idle;
-
-/* No collection yet: before the thread is made */
-void caml_idle_forget(struct caml_idle* idle);
 
 /* Makes [idle] ready, without a thread. */
 void caml_idle_init(struct caml_idle* idle);
@@ -95,29 +87,36 @@ void caml_idle_prefork(struct caml_idle* idle);
 void caml_idle_postfork_parent(struct caml_idle* idle);
 void caml_idle_postfork_child(struct caml_idle* idle);
 
-/* Is the program still where it was when the thread set [quiet]? */
-static inline bool caml_idle_undisturbed(struct caml_idle* idle) {
-  return atomic_load(&idle->quiet) && !atomic_load(&idle->stopping);
+/* Is a thread of the program's waiting for the one here? */
+static inline bool caml_idle_is_awaited(struct caml_idle* idle) {
+  return atomic_load(&idle->waiting) > 0 || atomic_load(&idle->stopping);
 }
 
-enum caml_idle_outcome {
-  CAML_IDLE_DONE,     /* nothing to do until the program has run again */
-  CAML_IDLE_GIVEN_UP, /* the program is back */
-  CAML_IDLE_LATER     /* not before [deadline] */
-};
+/* Looks at the program, for the policy.  [blocked]: all domains are known to be
+   in blocking sections, if no lock of a domain was taken or let go since the
+   last look.  On the thread. */
+void caml_idle_look(struct caml_idle* idle, bool blocked);
+
+/* The thread's own CPU time, ns */
+uint64_t caml_idle_own_cpu(void);
 
 /* What the program has allocated; of the other domains, up to their last minor
    collection.  With the domain lock. */
 struct caml_idle_count caml_idle_allocated(void);
 
 /* The program has just compacted by itself: there is nothing to collect but
-   what it allocates from now on.  With the domain lock. */
+   what it allocates from now on, and the C library's memory may be trimmed.
+   With the domain lock. */
 void caml_idle_compacted(struct caml_idle* idle);
 
-/* Collects if that is worth it.  [since]: how long the program has been idle,
-   ns.  On the thread, with [lock]; releases it meanwhile. */
-enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
-                                         uint64_t since);
+/* Instead of [caml_domain_return], on the thread */
+void caml_idle_return_domain(void);
+
+/* Collects, or goes on, if the policy says so.  False if the program was back
+   before it came to its end; else there is nothing to do until that has run
+   again, or until [deadline].  On the thread, with [lock]; releases it
+   meanwhile. */
+bool caml_idle_collect(struct caml_idle* idle);
 
 /* How often a thread of the runtime's could not be made; the other says so on
    stderr, once, under OCAMLRUNPARAM=v=.  From any thread. */

@@ -23,6 +23,7 @@
 #include "caml/gc_ctrl.h"
 #include "caml/gc_stats.h"
 #include "caml/heap_domain.h"
+#include "caml/heap_interrupt.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
 #include "caml/shared_heap.h"
@@ -31,42 +32,28 @@
 #include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_leftovers.h"
+#include "heap_sharing.h"
 
-/* How long a slice is to take, ns: a fifth of what the program may have to
-   wait */
-#define SLICE_NS 1000000
+/* Words of work in a slice that nobody interrupts: some milliseconds */
+#define SLICE_WORDS ((intnat)1 << 18)
 
-/* Words of work in a slice: of the first, and bounds */
-#define SLICE_FIRST 100000
-#define SLICE_LEAST 4096
-#define SLICE_MOST (1 << 22)
+/* How long the program leaves the locks of its domains alone before one is
+   taken again; and how often it may not, while it is at rest */
+#define GAP_US 1000
+#define GAPS 100
 
-/* What a compaction takes, ns a word of pools and large blocks, until one has
-   been measured (the workers of bench/: 1.6 to 2.5); and bounds.  Live blocks
-   alone would tell less: most of the time of one that few survive is that of
-   looking at pools. */
-#define STOP_GUESS 2.0
-#define STOP_LEAST 1.0
-#define STOP_MOST 12.0
-
-/* Who serves a section in the place of a blocked domain lets go of its lock
-   shortly after: looks, and microseconds between them */
-#define LOOKS 20
-#define LOOK_US 100
-
-/* A collection is worth it if the program has allocated so much since the last:
-   bytes, and of the heap in use one part in */
-#define WORTH_BYTES ((uint64_t)1 << 20)
-#define WORTH_PART 8
-
-/* One that may bring little runs one part in so much of the time; and if the
-   program hardly allocated, at most once a minute. */
-#define COST_PART 20
-#define PROBE_NS 60000000000ull
+/* A collection that was given up begins anew if the program has allocated one
+   part in so many of the heap in use. */
+#define FRESH_PART 8
 
 /* A compaction is worth it if so much of the heap in use is in free blocks */
 #define COMPACT_BYTES ((size_t)1 << 20)
 #define COMPACT_PART 20
+
+#if OCAML_VERSION < 50200
+#define caml_collect_gc_stats_sample_stw caml_collect_gc_stats_sample
+#endif
 
 #if OCAML_VERSION < 50500
 
@@ -92,15 +79,8 @@ static void begin_marking(void) {
 
 #endif
 
-void caml_idle_forget(struct caml_idle* idle) {
-  idle->history = (struct caml_idle_history){
-    .slice = SLICE_FIRST, .stop = STOP_GUESS
-  };
-}
-
 /* What is summed up over the domains */
 struct round {
-  intnat slice;           /* words of work, in and out */
   bool swept, marked;     /* of this cycle, by all of them */
   uintnat used, live;     /* words: in pools and large blocks, and in blocks */
   struct caml_idle_count allocated;
@@ -115,32 +95,48 @@ static size_t held(void) {
 
 /* Slices */
 
-/* Adapts the slice to what the last one, of [ns], has shown: nothing if the
-   domain had next to nothing to do. */
-static void adapt(struct round* r, uint64_t ns) {
-  if (ns > 2 * SLICE_NS && r->slice > SLICE_LEAST) r->slice /= 2;
-  if (ns < SLICE_NS / 2 && ns > SLICE_NS / 64 && r->slice < SLICE_MOST)
-    r->slice *= 2;
+caml_domain_state* _Atomic caml_heap_interruptible_slice;
+
+/* Words of the slice that were left when it last looked: the thread's own */
+static intnat left;
+
+static void note_chunk(size_t words) {
+  _Atomic size_t* longest = &caml_collector.automatic.longest_chunk;
+  if (words > atomic_load(longest)) atomic_store(longest, words);
+}
+
+bool caml_heap_poll(void) {
+  intnat now_left = Caml_state->slice_budget;
+  CAMLassert(caml_heap_interruptible());
+  note_chunk((size_t)(left - now_left));
+  left = now_left;
+  return caml_idle_is_awaited(&caml_heap_idle)
+    || caml_incoming_interrupts_queued();
+}
+
+/* Ends sooner if somebody waits for it. */
+static void do_slice(void (*slice)(intnat)) {
+  left = SLICE_WORDS;
+  atomic_store(&caml_heap_interruptible_slice, Caml_state);
+  slice(SLICE_WORDS);
+  atomic_store(&caml_heap_interruptible_slice, NULL);
+  if (atomic_load(&caml_heap_idle.waiting) > 0)
+    atomic_fetch_add(&caml_collector.automatic.idle_interrupted, 1);
 }
 
 /* Goes on with the cycle, and begins the next. */
 static void advance(struct round* r) {
-  uint64_t began = caml_heap_now();
   uintnat cycle = caml_major_cycles_completed;
-  caml_major_collection_slice(r->slice);
+  do_slice(caml_major_collection_slice);
   if (cycle != caml_major_cycles_completed) caml_heap_reset_pacing();
-  adapt(r, caml_heap_now() - began);
   r->swept = r->swept && Caml_state->sweeping_done;
 }
 
 /* Sweeps and marks, and leaves the end of the cycle. */
 static void sweep_and_mark(struct round* r) {
   if (!Caml_state->sweeping_done
-      || (!marking_is_ahead() && !Caml_state->marking_done)) {
-    uint64_t began = caml_heap_now();
-    caml_opportunistic_major_collection_slice(r->slice);
-    adapt(r, caml_heap_now() - began);
-  }
+      || (!marking_is_ahead() && !Caml_state->marking_done))
+    do_slice(caml_opportunistic_major_collection_slice);
   r->swept = r->swept && Caml_state->sweeping_done;
   r->marked = r->marked && !marking_is_ahead() && Caml_state->marking_done;
 }
@@ -185,34 +181,65 @@ static void mark_roots(struct round* r) {
   if (marking_is_ahead()) begin_marking();
 }
 
+/* Nothing is left behind: the statistics are those of the heap as it is now,
+   and the empty minor heap has no pages. */
+static void tidy_up(struct round* r) {
+  caml_collect_gc_stats_sample_stw(Caml_state);
+  caml_heap_release_minor();
+  count_allocation(r);
+}
+
+/* The CPU time that the thread has taken is paid for up to here. */
+static void pay(struct caml_idle* idle) {
+  uint64_t cpu = caml_idle_own_cpu();
+  caml_idle_policy_spend(&idle->policy, caml_heap_now(), cpu - idle->paid);
+  idle->paid = cpu;
+}
+
 /* With the lock: a fork waits until none of the locks of the domains is ours
    for this moment, and no other is after it. */
-static enum caml_domain_loan try_stand_in(struct caml_idle* idle, int i) {
+static enum caml_domain_loan try_borrow(struct caml_idle* idle, int i) {
   enum caml_domain_loan result;
   pthread_mutex_lock(&idle->lock);
-  result = caml_idle_undisturbed(idle) ? caml_domain_borrow(i)
-    : CAML_DOMAIN_BUSY;
+  result = caml_idle_is_awaited(idle) ? CAML_DOMAIN_BUSY
+    : caml_domain_borrow(i);
   if (result == CAML_DOMAIN_BORROWED)
     atomic_store(&idle->in_place_of, Caml_state);
   pthread_mutex_unlock(&idle->lock);
   return result;
 }
 
-static void stand_down(struct caml_idle* idle) {
+static void return_domain(struct caml_idle* idle) {
   caml_handle_incoming_interrupts();
   pthread_mutex_lock(&idle->lock);
   atomic_store(&idle->in_place_of, NULL);
-  caml_domain_return();
+  caml_idle_return_domain();
   pthread_cond_broadcast(&idle->changed);
   pthread_mutex_unlock(&idle->lock);
 }
 
-static enum caml_domain_loan stand_in(struct caml_idle* idle, int i) {
-  enum caml_domain_loan result = try_stand_in(idle, i);
-  for (int look = 1; result == CAML_DOMAIN_BUSY && look < LOOKS
-         && caml_idle_undisturbed(idle); look++) {
-    usleep(LOOK_US);
-    result = try_stand_in(idle, i);
+/* May the collection go on, the program being at rest but for a moment? */
+static bool may_go_on(struct caml_idle* idle) {
+  pay(idle);
+  return !atomic_load(&idle->stopping)
+    && caml_idle_policy_rests(&idle->policy)
+    && caml_idle_policy_affords(&idle->policy, caml_heap_now());
+}
+
+/* The program is back: waits until no lock of a domain has been touched for a
+   moment, and looks at what it did meanwhile. */
+static void let_pass(struct caml_idle* idle) {
+  usleep(GAP_US);
+  caml_idle_look(idle, false);
+}
+
+/* False if the program does not go back to rest. */
+static enum caml_domain_loan borrow(struct caml_idle* idle, int i) {
+  enum caml_domain_loan result = CAML_DOMAIN_BUSY;
+  for (int n = 0; n < GAPS && result == CAML_DOMAIN_BUSY && may_go_on(idle);
+       n++) {
+    if (n > 0) let_pass(idle);
+    if (n == 0 || atomic_load(&idle->quiet)) result = try_borrow(idle, i);
   }
   return result;
 }
@@ -221,13 +248,13 @@ static enum caml_domain_loan stand_in(struct caml_idle* idle, int i) {
 static bool for_domains(struct caml_idle* idle, void (*step)(struct round*),
                         struct round* r) {
   for (int i = 0;; i++) {
-    switch (stand_in(idle, i)) {
+    switch (borrow(idle, i)) {
       case CAML_DOMAIN_LAST: return true;
       case CAML_DOMAIN_NONE: break;
       case CAML_DOMAIN_BUSY: return false;
       case CAML_DOMAIN_BORROWED:
         step(r);
-        stand_down(idle);
+        return_domain(idle);
         break;
     }
   }
@@ -238,17 +265,17 @@ static bool for_one_domain(struct caml_idle* idle, void (*step)(struct round*),
                            struct round* r) {
   enum caml_domain_loan s;
   int i = 0;
-  while ((s = stand_in(idle, i)) == CAML_DOMAIN_NONE) i++;
+  while ((s = borrow(idle, i)) == CAML_DOMAIN_NONE) i++;
   if (s != CAML_DOMAIN_BORROWED) return false;
   step(r);
-  stand_down(idle);
+  return_domain(idle);
   return true;
 }
 
-/* The stages of a collection: false if the program is back */
+/* The stages of a collection: false if it cannot go on */
 
 static bool find_garbage(struct caml_idle* idle, struct round* r) {
-  while (caml_major_cycles_completed < idle->history.goal) {
+  while (caml_major_cycles_completed < idle->goal.cycle) {
     r->swept = true;
     if (!for_domains(idle, advance, r)) return false;
     if (r->swept && marking_is_ahead() && !for_one_domain(idle, mark_roots, r))
@@ -277,12 +304,6 @@ static bool mark(struct caml_idle* idle, struct round* r) {
   return true;
 }
 
-static void note_stop(struct caml_idle_history* h, double ns, uintnat words) {
-  double stop = (h->stop + ns / (double)(words + 1)) / 2;
-  h->stop = stop < STOP_LEAST ? STOP_LEAST
-    : stop > STOP_MOST ? STOP_MOST : stop;
-}
-
 static void compact(struct round* r) {
   struct caml_idle* idle = &caml_heap_idle;
   uint64_t began = caml_heap_now();
@@ -290,20 +311,16 @@ static void compact(struct round* r) {
   caml_heap_finish_cycle(true);
   atomic_store(&idle->compacting, false);
   caml_heap_reset_pacing();
-  note_stop(&idle->history, (double)(caml_heap_now() - began), r->used);
+  caml_idle_policy_stopped(&idle->policy, r->used, caml_heap_now() - began);
+  atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
 }
 
-/* Is the compaction to wait, since it would stop the program for too long
-   should it come back meanwhile?  Then the deadline is set. */
-static bool too_early(struct caml_idle* idle, const struct round* r,
-                      uint64_t since, uint64_t began) {
-  uint64_t now = caml_heap_now();
-  uint64_t stop = (uint64_t)(idle->history.stop * (double)r->used);
-  uint64_t bound =
-    (uint64_t)caml_heap_knob_get(CAML_KNOB_idle_pause_ms) * NS_PER_MS;
-  if (stop <= bound || since + (now - began) >= 10 * stop) return false;
-  idle->deadline = now + 10 * stop - since - (now - began);
-  return true;
+/* When the compaction may stop the program */
+static uint64_t may_stop(struct caml_idle* idle, const struct round* r) {
+  intnat ms = caml_heap_knob_get(CAML_KNOB_idle_pause_ms);
+  return caml_idle_policy_may_stop(
+    &idle->policy, caml_idle_policy_stop(&idle->policy, r->used),
+    (uint64_t)ms * NS_PER_MS);
 }
 
 static bool worth_compacting(const struct round* r) {
@@ -312,131 +329,125 @@ static bool worth_compacting(const struct round* r) {
     && free >= COMPACT_BYTES && free >= caml_heap_in_use() / COMPACT_PART;
 }
 
-static enum caml_idle_outcome collect(struct caml_idle* idle, uint64_t since,
-                                      uint64_t began) {
-  struct round r = { .slice = idle->history.slice };
-  bool done = find_garbage(idle, &r) && sweep(idle, &r);
-  idle->history.slice = r.slice;
-  if (!done) return CAML_IDLE_GIVEN_UP;
-  if (worth_compacting(&r)) {
-    if (!mark(idle, &r)) return CAML_IDLE_GIVEN_UP;
-    if (too_early(idle, &r, since, began)) return CAML_IDLE_LATER;
-    if (!for_one_domain(idle, compact, &r)) return CAML_IDLE_GIVEN_UP;
-    atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
-  }
-  caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
-  return CAML_IDLE_DONE;
-}
-
-/* Is there anything to gain?  What other domains have counted is seen late: it
-   may seem less than before by a little. */
-static uint64_t growth(uint64_t before, uint64_t now) {
-  return now >= before ? now - before : 0;
-}
-
-/* Is so little new that a collection that was given up goes on where it was? */
-static bool resumes(const struct caml_idle_history* h, uint64_t fresh) {
-  return h->goal != 0 && fresh < caml_heap_in_use() / WORTH_PART;
-}
-
-/* What has been allocated in the major heap since the last collection bounds
-   what it can bring; 0 if the program has not run. */
-static enum caml_idle_outcome is_worth(struct caml_idle* idle,
-                                       const struct caml_idle_count* now) {
-  struct caml_idle_history* h = &idle->history;
-  uint64_t bytes = Bsize_wsize(growth(h->done.major, now->major));
-  uint64_t fresh = Bsize_wsize(growth(h->goal_major, now->major));
-  size_t in_use = caml_heap_in_use();
-  uint64_t pause = COST_PART * h->cost;
-  bool worth = bytes >= WORTH_BYTES && bytes >= in_use / WORTH_PART;
-  if (bytes == 0 && growth(h->done.minor, now->minor) == 0)
-    return CAML_IDLE_DONE;
-  if (growth(h->tried_minor, now->minor) == 0) return CAML_IDLE_LATER;
-  if (worth && bytes >= in_use / 2
-      && (fresh >= in_use / 2 || resumes(h, fresh)))
-    return CAML_IDLE_LATER;
-  if (!worth && pause < PROBE_NS) pause = PROBE_NS;
-  if (caml_heap_now() < h->ended + pause) idle->deadline = h->ended + pause;
-  return CAML_IDLE_LATER;
+/* Is all done, or put off until [deadline]?  False if it cannot go on. */
+static bool compact_if_worth(struct caml_idle* idle, struct round* r) {
+  if (!worth_compacting(r)) return true;
+  if (!mark(idle, r)) return false;
+  idle->deadline = may_stop(idle, r);
+  if (caml_heap_now() < idle->deadline) return true;
+  idle->deadline = 0;
+  return for_one_domain(idle, compact, r);
 }
 
 /* All garbage is known after this and the next cycle, or after this one if its
-   marking is still ahead. */
-static void set_goal(struct caml_idle_history* h,
+   marking is still ahead.  One that was given up goes on where it was, if there
+   is little new. */
+static void set_goal(struct caml_idle_goal* goal,
                      const struct caml_idle_count* now) {
-  if (resumes(h, Bsize_wsize(growth(h->goal_major, now->major)))) return;
-  h->goal = caml_major_cycles_completed + (marking_is_ahead() ? 1 : 2);
-  h->goal_major = now->major;
+  uint64_t fresh = now->major - goal->major;
+  if (goal->cycle == 0) goal->held = held();
+  if (goal->cycle != 0 && Bsize_wsize(fresh) < caml_heap_in_use() / FRESH_PART)
+    return;
+  goal->cycle = caml_major_cycles_completed + (marking_is_ahead() ? 1 : 2);
+  goal->major = now->major;
 }
 
-static void note(struct caml_idle* idle, enum caml_idle_outcome outcome,
-                 uint64_t began, size_t before) {
-  struct caml_heap_automatic* a = &caml_collector.automatic;
-  struct caml_idle_history* h = &idle->history;
-  size_t after = held();
-  h->ended = caml_heap_now();
-  h->cost = h->ended - began;
-  atomic_fetch_add(&a->idle_time, h->cost);
-  if (outcome == CAML_IDLE_GIVEN_UP) atomic_fetch_add(&a->idle_given_up, 1);
-  if (outcome != CAML_IDLE_DONE) return;
-  h->goal = 0;
-  atomic_fetch_add(&a->idle_collections, 1);
-  if (after < before) atomic_fetch_add(&a->idle_returned, before - after);
-  caml_gc_message(0x10, "Idle collection: %zuk of %zuk given back in %.1f ms\n",
-                  (before > after ? before - after : 0) >> 10, before >> 10,
-                  (double)h->cost / 1e6);
-}
-
-/* False if the program is back. */
-static bool count(struct caml_idle* idle, struct caml_idle_count* now) {
+static bool count(struct caml_idle* idle, void (*step)(struct round*),
+                  struct caml_idle_count* now) {
   struct round r = { .domains = 0 };
-  if (!for_domains(idle, count_allocation, &r) || r.domains == 0) return false;
+  if (!for_domains(idle, step, &r) || r.domains == 0) return false;
   *now = r.allocated;
   now->minor += r.young;
   return true;
 }
 
-static enum caml_idle_outcome collect_from(struct caml_idle* idle,
-                                           uint64_t since, uint64_t began,
-                                           struct caml_idle_count* now) {
-  struct caml_idle_history* h = &idle->history;
-  size_t before = held();
-  enum caml_idle_outcome outcome;
-  set_goal(h, now);
-  h->tried_minor = now->minor;
-  outcome = collect(idle, since, began);
-  if (outcome == CAML_IDLE_DONE) {
-    /* The collection's own promotions are not the program's, but if that is
-       back they are taken for its own. */
-    count(idle, now);
-    h->done = *now;
+static void note(size_t before, size_t after, uint64_t spent) {
+  struct caml_heap_automatic* a = &caml_collector.automatic;
+  size_t returned = before > after ? before - after : 0;
+  atomic_fetch_add(&a->idle_collections, 1);
+  atomic_fetch_add(&a->idle_returned, returned);
+  caml_gc_message(0x10, "Idle collection: %zuk of %zuk given back in %.1f ms\n",
+                  returned >> 10, before >> 10, (double)spent / 1e6);
+}
+
+/* The collection's own promotions are not the program's, but if that is back
+   they are taken for its own. */
+static void finish(struct caml_idle* idle, struct caml_idle_count* now) {
+  size_t before = idle->goal.held, after;
+  caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
+  count(idle, tidy_up, now);
+  if (!caml_idle_is_awaited(idle)) caml_heap_trim_malloc();
+  pay(idle);
+  after = held();
+  note(before, after, idle->policy.spent);
+  caml_idle_policy_ended(&idle->policy, caml_heap_now(), *now, before,
+                         before > after ? before - after : 0);
+  idle->goal.cycle = 0;
+}
+
+/* Where there is no money left, it goes on when there is; else the program was
+   back. */
+static bool put_off(struct caml_idle* idle) {
+  uint64_t now = caml_heap_now();
+  if (!caml_idle_policy_affords(&idle->policy, now)) {
+    idle->deadline = caml_idle_policy_payday(&idle->policy, now);
+    return true;
   }
-  note(idle, outcome, began, before);
-  return outcome;
+  atomic_fetch_add(&caml_collector.automatic.idle_given_up, 1);
+  caml_idle_policy_gave_up(&idle->policy);
+  return false;
 }
 
-/* A compaction of the program's own counts as one of these. */
-static void see_compaction(struct caml_idle* idle) {
-  struct caml_idle_history* h = &idle->history;
-  if (idle->compacted.major <= h->done.major) return;
-  h->done = idle->compacted;
-  if (h->ended < idle->compacted_at) h->ended = idle->compacted_at;
+static bool collect(struct caml_idle* idle, struct caml_idle_need* need) {
+  struct round r = { .domains = 0 };
+  set_goal(&idle->goal, &need->allocated);
+  caml_idle_policy_begin(&idle->policy, need);
+  if (!find_garbage(idle, &r) || !sweep(idle, &r)
+      || !compact_if_worth(idle, &r))
+    return put_off(idle);
+  if (idle->deadline == 0) finish(idle, &need->allocated);
+  return true;
 }
 
-enum caml_idle_outcome caml_idle_collect(struct caml_idle* idle,
-                                         uint64_t since) {
-  uint64_t began = caml_heap_now();
-  enum caml_idle_outcome outcome = CAML_IDLE_GIVEN_UP;
-  struct caml_idle_count now;
-  see_compaction(idle);
+/* After a fork the answer is asked of the system until nothing is shared. */
+static void look_at_pages(struct caml_idle* idle, struct caml_idle_need* need) {
+  struct caml_heap_sharing s = caml_heap_sample_sharing();
+  need->swapped = s.swapped;
+  if (!atomic_load(&idle->forked)) return;
+  need->shared = s.shared;
+  if (s.shared == 0) atomic_store(&idle->forked, false);
+}
+
+static bool decide_and_collect(struct caml_idle* idle) {
+  struct caml_idle_need need = {
+    .now = caml_heap_now(), .in_use = caml_heap_in_use()
+  };
+  enum caml_idle_decision decision;
+  if (!count(idle, count_allocation, &need.allocated)) return false;
+  decision = caml_idle_policy_decide(&idle->policy, &need, &idle->deadline);
+  if (decision == CAML_IDLE_COLLECT) {
+    look_at_pages(idle, &need);
+    decision = caml_idle_policy_decide(&idle->policy, &need, &idle->deadline);
+  }
+  if (decision == CAML_IDLE_NOTHING) idle->deadline = 0;
+  if (decision != CAML_IDLE_COLLECT) return true;
+  idle->deadline = 0;
+  return collect(idle, &need);
+}
+
+bool caml_idle_collect(struct caml_idle* idle) {
+  uint64_t cpu = caml_idle_own_cpu();
+  bool done;
+  if (idle->compacted.major > idle->policy.done.major)
+    caml_idle_policy_compacted(&idle->policy, idle->compacted_at,
+                               idle->compacted);
   pthread_mutex_unlock(&idle->lock);
   atomic_store(&idle->collecting, true);
-  if (count(idle, &now)) {
-    outcome = is_worth(idle, &now);
-    if (outcome == CAML_IDLE_LATER && idle->deadline == 0)
-      outcome = collect_from(idle, since, began, &now);
-  }
+  done = decide_and_collect(idle);
   atomic_store(&idle->collecting, false);
+  pay(idle);
+  atomic_fetch_add(&caml_collector.automatic.idle_time,
+                   caml_idle_own_cpu() - cpu);
   pthread_mutex_lock(&idle->lock);
-  return outcome;
+  return done;
 }

@@ -74,8 +74,9 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        "the program gets Out_of_memory")                                      \
   KNOB(idle_compact_ms, "ms", 100, -1, CAML_DECAY_MS_MAX, "never=-1",        \
        CAML_KNOB_ANY_TIME,                                                    \
-       "how long all domains are in blocking sections before the heap is "    \
-       "collected and compacted, if enough would come back")                  \
+       "how long the program is at rest before the heap is collected and "    \
+       "compacted, if enough would come back; 0: at every chance, whatever "  \
+       "it costs")                                                            \
   KNOB(idle_pause_ms, "ms", 50, 0, CAML_DECAY_MS_MAX, "", CAML_KNOB_ANY_TIME, \
        "how long that compaction may stop a program that comes back; one "    \
        "that takes longer waits for ten times its time")                      \
@@ -84,6 +85,9 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        "how much memory the heap may have beyond its blocks, of what these "  \
        "take, before a major cycle ends with a compaction; 0: each does; "    \
        "never: nor does an idle program compact")                             \
+  KNOB(malloc_trim, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,            \
+       "after a collection of an idle program and after Gc.compact the C "    \
+       "library gives back its free memory, if that is worth it")             \
   KNOB(heap_stats, "", CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_OFF,              \
        CAML_HEAP_STATS_JSON, "off=0 table=1 json=2", CAML_KNOB_ANY_TIME,      \
        "print the statistics of the heap on stderr at exit")

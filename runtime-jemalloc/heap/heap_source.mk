@@ -18,7 +18,7 @@ heap_source_C_SOURCES = \
   jemalloc_pools jemalloc_thread \
   heap_knobs heap_limit heap_source_jemalloc heap_sweep \
   heap_compaction heap_cycle heap_finalise heap_idle heap_idle_collect \
-  heap_overhead \
+  heap_idle_policy heap_leftovers heap_overhead heap_sharing \
   heap_control heap_map heap_statistics heap_tweaks \
   heap_lifecycle
 heap_sizeclasses = jemalloc_sizeclasses.h

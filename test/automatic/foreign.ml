@@ -52,14 +52,16 @@ let () =
   (* of the C library's memory, on whatever thread *)
   assert (Rss.mib () <= before - 40);
   assert (held == some);
-  assert (finalised () = 0 && slow_finalised () = 0);
-  (* Slices find nothing new, but call what was left to them: as much as takes a
-     millisecond each. *)
-  let most = ref 0 in
-  for _ = 1 to 50 do
+  (* Nothing but coming back from a blocking section calls what was left: as much as
+     takes a millisecond each time. *)
+  let most = ref (slow_finalised ()) in
+  for n = 1 to 100 do
     let before = slow_finalised () in
-    ignore (Gc.major_slice 1);
-    most := max !most (slow_finalised () - before)
+    if finalised () < 6_050 || before < 10 then begin
+      Thread.delay 0.05;
+      ignore (Sys.opaque_identity (ref n));
+      most := max !most (slow_finalised () - before)
+    end
   done;
   assert (finalised () = 6_050);
   assert (slow_finalised () = 10 && !most = 1);
@@ -68,7 +70,7 @@ let () =
   Gc.full_major ();
   slow_customs := [];
   ignore (hold some 2);
-  assert (slow_finalised () = 10);
+  assert (slow_finalised () <= 11);
   Gc.compact ();
   assert (slow_finalised () = 20);
   assert (compactions () > compacted || Sys.ocaml_version < "5.2");

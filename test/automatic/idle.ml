@@ -5,6 +5,8 @@ let mib = 1 lsl 20
 
 let rss = Rss.mib
 
+let cycles () = (Gc.quick_stat ()).major_collections
+
 let has_compaction = Sys.ocaml_release.minor > 1
 
 let compactions () = (Gc.quick_stat ()).compactions
@@ -44,8 +46,6 @@ let wait_for_compaction () =
       look (n - 1)
     end in
   look 10
-
-let cycles () = (Gc.quick_stat ()).major_collections
 
 (* Without a compaction the blocks that are kept hold most of their pools: it
    is seen by the cycles since [before]. *)
@@ -113,6 +113,85 @@ let domains () =
   List.iter Domain.join ds;
   (* the minor heaps of three domains stay *)
   goes_back ~most:(peak * 2 / 3) ~before peak
+
+(* Whoever wakes up but does no work is idle: another thread, or a domain, that ticks
+   each [ms]. *)
+let ticks spawn ms =
+  let stop = Atomic.make false and peak = grow_and_drop 100 in
+  let tick () =
+    while not (Atomic.get stop) do Unix.sleepf (float ms /. 1000.) done in
+  let join = spawn tick in
+  goes_back ~most:(peak * 2 / 3) peak;
+  Atomic.set stop true;
+  join ()
+
+let in_thread f = let t = Thread.create f () in fun () -> Thread.join t
+let in_domain f = let d = Domain.spawn f in fun () -> Domain.join d
+
+(* The minor heap, of 64 MiB, is empty when its program is idle: it has no pages. *)
+let minor () =
+  Gc.set { (Gc.get ()) with minor_heap_size = 8 * mib };
+  ignore (Sys.opaque_identity (List.init 3_000_000 Fun.id));
+  Gc.minor ();
+  assert (rss () >= 64);
+  wait_for 40
+
+(* What statistics say is so, without a compaction too. *)
+let told () =
+  Gc.set { (Gc.get ()) with max_overhead = 1_000_000 };
+  let blocks = ref (List.init 1_000_000 (fun i -> Array.make 8 i)) in
+  let words () = (Gc.quick_stat ()).heap_words in
+  let peak = words () in
+  ignore (Sys.opaque_identity !blocks);
+  blocks := [];
+  wait_for (peak * 8 / mib / 2);
+  Printf.printf "%d words of %d\n" (words ()) peak;
+  assert (words () <= peak / 2)
+
+(* Blocks of the C library's, dropped, below one that stays. *)
+let c_memory trims =
+  let create _ = Bigarray.(Array1.init char c_layout 600 (fun _ -> 'x')) in
+  let blocks = ref (Array.init 200_000 create) in
+  let last = create () and peak = rss () in
+  ignore (Sys.opaque_identity !blocks);
+  blocks := [||];
+  if trims then wait_for (peak / 3)
+  else begin
+    Unix.sleepf 2.;
+    assert (rss () >= peak / 2)
+  end;
+  assert (last.{599} = 'x')
+
+(* What a process's pages come to, shared ones counted by their share *)
+let pss () =
+  let ic = open_in "/proc/self/smaps_rollup" in
+  let rec find () =
+    match Scanf.sscanf_opt (input_line ic) "Pss: %d" Fun.id with
+    | Some kib -> close_in ic; kib / 1024
+    | None -> find () in
+  find ()
+
+(* A parent whose children share its heap leaves that shared, and collects as ever when
+   they have ended. *)
+let parent () =
+  let live = Array.init (60 * mib / 128) (fun i -> Bytes.make 100 (Char.chr (i land 127))) in
+  Gc.full_major ();
+  let child () =
+    match Unix.fork () with
+    | 0 -> Unix.sleepf 60.; exit 0
+    | child -> child in
+  let children = List.init 3 (fun _ -> child ()) in
+  let before = cycles () in
+  for i = 1 to 10 do
+    Unix.sleepf 0.2;
+    ignore (Sys.opaque_identity (ref i))
+  done;
+  Printf.printf "PSS %d of %d MiB\n" (pss ()) (rss ());
+  assert (cycles () = before && pss () < rss () / 2);
+  List.iter (fun child -> Unix.kill child Sys.sigkill) children;
+  List.iter (fun child -> ignore (Unix.waitpid [] child)) children;
+  assert (Bytes.get live.(1000) 99 = Char.chr (1000 land 127));
+  single ()
 
 let fork () =
   match Unix.fork () with
@@ -251,7 +330,7 @@ let least () =
 (* Xidle_pause_ms=MS: a compaction that would stop the program for longer waits
    until the program has been idle for ten times as long as it would take, which
    is more than [moment] for a heap of this size. *)
-let moment = 0.3
+let moment = 0.5
 
 let pause ms =
   let blocks = Array.init 800_000 (fun i -> Bytes.make (40 + i mod 400) 'x') in
@@ -306,5 +385,12 @@ let () =
   | "least" -> least ()
   | "ended" -> ended ()
   | "children" -> children ()
+  | "parent" -> parent ()
+  | "thread-ticks" -> ticks in_thread (int_of_string Sys.argv.(2))
+  | "domain-ticks" -> ticks in_domain (int_of_string Sys.argv.(2))
+  | "minor" -> minor ()
+  | "told" -> told ()
+  | "trims" -> c_memory true
+  | "trims-not" -> c_memory false
   | "exits" -> exits (int_of_string Sys.argv.(2))
   | _ -> exit 2

@@ -1,0 +1,28 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* What a collection leaves behind beside the major heap: empty minor heaps,
+   and free memory in the C library's heap. */
+
+#ifndef CAML_HEAP_LEFTOVERS_H
+#define CAML_HEAP_LEFTOVERS_H
+
+/* Gives back the pages of the free part of the calling domain's minor heap, but
+   for what it fills first. */
+void caml_heap_release_minor(void);
+
+/* Has the C library give back its free memory, if Xmalloc_trim says so and that
+   is worth it: who allocates in C meanwhile may wait for it.  From any
+   thread. */
+void caml_heap_trim_malloc(void);
+
+#endif /* CAML_HEAP_LEFTOVERS_H */
