@@ -304,6 +304,14 @@ static bool mark(struct caml_idle* idle, struct round* r) {
   return true;
 }
 
+/* What a compaction's stop is estimated by: a word that lives, which is moved
+   and whose pointers are followed, takes as long as some eight that are only
+   walked past (blocks that point to each other at random: 202 ms for 19
+   million words, a third of them alive). */
+static uint64_t weight(const struct round* r) {
+  return (uint64_t)r->used + 8 * (uint64_t)r->live;
+}
+
 static void compact(struct round* r) {
   struct caml_idle* idle = &caml_heap_idle;
   uint64_t began = caml_heap_now();
@@ -311,7 +319,8 @@ static void compact(struct round* r) {
   caml_heap_finish_cycle(true);
   atomic_store(&idle->compacting, false);
   caml_heap_reset_pacing();
-  caml_idle_policy_stopped(&idle->policy, r->used, caml_heap_now() - began);
+  caml_idle_policy_stopped(&idle->policy, weight(r),
+                           caml_heap_now() - began);
   atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
 }
 
@@ -319,7 +328,7 @@ static void compact(struct round* r) {
 static uint64_t may_stop(struct caml_idle* idle, const struct round* r) {
   intnat ms = caml_heap_knob_get(CAML_KNOB_idle_pause_ms);
   return caml_idle_policy_may_stop(
-    &idle->policy, caml_idle_policy_stop(&idle->policy, r->used),
+    &idle->policy, caml_idle_policy_stop(&idle->policy, weight(r)),
     (uint64_t)ms * NS_PER_MS);
 }
 

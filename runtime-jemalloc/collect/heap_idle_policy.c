@@ -52,9 +52,9 @@
 #define MOST_PROBE_DOUBLINGS 8
 #define SWAP_PART 20
 
-/* What a compaction takes, a word of pools and large blocks, until one has been
-   seen (the workers of bench/: 1.6 to 2.5) */
-#define STOP 2.0
+/* What a compaction takes, a word of weight, until one has been seen (the workers
+   of bench/, few of whose blocks live: 1 to 2) */
+#define STOP 1.5
 
 /* It may come after a rest of so many times the stop. */
 #define STOP_RESTS 10

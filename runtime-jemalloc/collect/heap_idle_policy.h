@@ -87,7 +87,7 @@ struct caml_idle_policy {
   bool may_owe;
   bool futile;              /* The last that might owe brought nothing. */
   unsigned probes;          /* in a row that brought nothing */
-  /* The stop of a compaction, a word of pools and large blocks */
+  /* The stop of a compaction, a word of its weight */
   double stop;
 };
 
@@ -151,8 +151,8 @@ void caml_idle_policy_ended(struct caml_idle_policy* policy, uint64_t now,
 void caml_idle_policy_compacted(struct caml_idle_policy* policy, uint64_t now,
                                 struct caml_idle_count done);
 
-/* How long a compaction of [words] in use would stop the program, by the ones
-   before; and one that did for so long */
+/* How long a compaction of that weight, in words, would stop the program, by
+   the ones before; and one that did for so long */
 uint64_t caml_idle_policy_stop(const struct caml_idle_policy* policy,
                                uint64_t words);
 void caml_idle_policy_stopped(struct caml_idle_policy* policy, uint64_t words,
