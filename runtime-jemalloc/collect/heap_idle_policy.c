@@ -52,8 +52,8 @@
 #define MOST_PROBE_DOUBLINGS 8
 #define SWAP_PART 20
 
-/* What a compaction takes, a word of weight, until one has been seen (the workers
-   of bench/, few of whose blocks live: 1 to 2) */
+/* What a compaction takes, a word of weight, until one has been seen (the
+   workers of bench/, few of whose blocks live: 1 to 2) */
 #define STOP 1.5
 
 /* It may come after a rest of so many times the stop. */
