@@ -13,7 +13,7 @@
 /* A slice on behalf of a domain whose own threads are all in blocking sections
    can be interrupted: one of them that is back waits for the slice to look
    here, not for its end.  Included by major_gc.c, which asks before each chunk
-   of work; any other slice pays for a load and a comparison there. */
+   of work; any other slice pays for two loads and comparisons there. */
 
 #ifndef CAML_HEAP_INTERRUPT_H
 #define CAML_HEAP_INTERRUPT_H
@@ -54,6 +54,12 @@ static inline bool caml_heap_interruptible(void) {
 }
 
 #endif
+
+/* Words of work between two looks: of an ordinary slice, [words].  Marking
+   4096 in a heap that is in no cache takes up to 0.7 ms. */
+static inline intnat caml_heap_chunk(intnat words) {
+  return caml_heap_interruptible() ? words / 4 : words;
+}
 
 /* Has the slice to end now?  Not to be asked where one must come to its end, as
    in a stop-the-world section. */
