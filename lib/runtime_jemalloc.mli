@@ -149,8 +149,8 @@ module Knob : sig
   (** The most bytes that the heap may hold; 0: no limit. *)
 
   val idle_compact_ms : int t
-  (** How long the program is at rest before the heap is collected and compacted, if
-      enough would come back; 0: at every chance, -1: never. *)
+  (** How long the program is at rest before the heap is collected and
+      compacted, if enough would come back; 0: at every chance, -1: never. *)
 
   val idle_pause_ms : int t
   (** How long that compaction may stop a program that comes back. *)

@@ -28,6 +28,7 @@
 #include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_leftovers.h"
 
 struct caml_collector caml_collector;
 
@@ -104,23 +105,28 @@ static void do_without_cycle(void) {
   caml_empty_minor_heaps_once();
 }
 
+/* A pool that is free now will have free ones beside it in the end, to be
+   purged with them; and a thread that purges slows down the one that works,
+   since each purge interrupts it. */
+static void do_cycle(enum caml_cycle_request request) {
+  caml_arena_hold_decay(&caml_heap.arena);
+  caml_finish_major_cycle((int)request);
+  caml_arena_release_decay(&caml_heap.arena);
+  caml_heap_finalise_postponed();
+}
+
 /* The second cycle may end in a section that another domain has asked for,
-   without a compaction: then there is a third.  A pool that is free now will
-   have free ones beside it in the end, to be purged with them; and a thread
-   that purges slows down the one that works, since each purge interrupts it. */
+   without a compaction: then there is a third. */
 void caml_heap_compaction_cycle(int i) {
   static const enum caml_cycle_request requests[] = {
     CAML_CYCLE_PREPARES, CAML_CYCLE_MAY_COMPACT, CAML_CYCLE_SWEEPS
   };
-  if (i == 2 && !atomic_load(&caml_collector.third_cycle)) {
-    do_without_cycle();
-    return;
-  }
   if (i == 1) atomic_store(&caml_collector.third_cycle, true);
-  caml_arena_hold_decay(&caml_heap.arena);
-  caml_finish_major_cycle((int)requests[i]);
-  caml_arena_release_decay(&caml_heap.arena);
-  caml_heap_finalise_postponed();
+  if (i == 2 && !atomic_load(&caml_collector.third_cycle))
+    do_without_cycle();
+  else
+    do_cycle(requests[i]);
+  if (i == 2) caml_heap_trim_malloc();
 }
 
 #endif
@@ -135,6 +141,9 @@ void caml_heap_compacted(void) {
   if (left_to_decay) return;
   caml_idle_compacted(&caml_heap_idle);
   caml_heap_trim();
+#if OCAML_VERSION < 50200 /* Not inside a stop-the-world section there */
+  caml_heap_trim_malloc();
+#endif
 }
 
 bool caml_heap_compactable(void) {

@@ -23,7 +23,7 @@
 #include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
-#include "heap_leftovers.h"
+#include "heap_sharing.h"
 
 #if OCAML_VERSION < 50300
 #define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
@@ -274,7 +274,6 @@ void caml_idle_compacted(struct caml_idle* idle) {
   idle->compacted = caml_idle_allocated();
   idle->compacted_at = caml_heap_now();
   unlock(idle);
-  caml_heap_trim_malloc();
 }
 
 /* A child's heap is not new to it: to collect it would unshare its pages.  C
@@ -291,7 +290,7 @@ void caml_idle_prefork(struct caml_idle* idle) {
 }
 
 void caml_idle_postfork_parent(struct caml_idle* idle) {
-  atomic_store(&idle->forked, true);
+  caml_heap_forked();
   unlock(idle);
 }
 
@@ -299,7 +298,7 @@ void caml_idle_postfork_child(struct caml_idle* idle) {
   bool stopped = atomic_load(&idle->stopping);
   caml_idle_policy_init(&idle->policy, idle->at_fork);
   idle->compacted = (struct caml_idle_count){ 0, 0 };
-  atomic_store(&idle->forked, true);
+  caml_heap_forked();
   caml_thread_init_lock(&idle->lock, &idle->changed);
   reset(idle);
   atomic_store(&idle->stopping, stopped);

@@ -31,8 +31,8 @@
 /* The collection under way, or to be gone on with: the thread's own */
 struct caml_idle_goal {
   uintnat cycle;  /* cycles completed when all garbage is known; 0: none */
-  uint64_t major; /* words allocated when that was set */
-  size_t held;    /* bytes, at its beginning */
+  struct caml_idle_count allocated; /* when that was set */
+  size_t held;    /* bytes, the most since its beginning */
 };
 
 struct caml_idle {
@@ -62,7 +62,6 @@ struct caml_idle {
   struct caml_idle_policy policy; /* the thread's own, when there is one */
   struct caml_idle_goal goal;
   uint64_t paid;         /* of the thread's CPU time, into the policy's purse */
-  _Atomic bool forked;   /* Pages may be shared with a parent or children. */
   struct caml_idle_count at_fork; /* what a child has from its parent */
   struct caml_idle_count compacted; /* when the program last compacted by
                                        itself */
@@ -105,8 +104,7 @@ uint64_t caml_idle_own_cpu(void);
 struct caml_idle_count caml_idle_allocated(void);
 
 /* The program has just compacted by itself: there is nothing to collect but
-   what it allocates from now on, and the C library's memory may be trimmed.
-   With the domain lock. */
+   what it allocates from now on.  With the domain lock. */
 void caml_idle_compacted(struct caml_idle* idle);
 
 /* Instead of [caml_domain_return], on the thread */

@@ -43,8 +43,8 @@
 #define GAP_US 1000
 #define GAPS 100
 
-/* A collection that was given up begins anew if the program has allocated one
-   part in so many of the heap in use. */
+/* There is another collection to begin at the end of one if the program has
+   allocated one part in so many of the heap in use meanwhile. */
 #define FRESH_PART 8
 
 /* A compaction is worth it if so much of the heap in use is in free blocks */
@@ -312,15 +312,17 @@ static uint64_t weight(const struct round* r) {
   return (uint64_t)r->used + 8 * (uint64_t)r->live;
 }
 
+/* Its CPU time tells how long the next stop will be; its length would tell what
+   other processes did, too. */
 static void compact(struct round* r) {
   struct caml_idle* idle = &caml_heap_idle;
-  uint64_t began = caml_heap_now();
+  uint64_t cpu = caml_idle_own_cpu();
   atomic_store(&idle->compacting, true);
   caml_heap_finish_cycle(true);
   atomic_store(&idle->compacting, false);
   caml_heap_reset_pacing();
   caml_idle_policy_stopped(&idle->policy, weight(r),
-                           caml_heap_now() - began);
+                           caml_idle_own_cpu() - cpu);
   atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
 }
 
@@ -348,17 +350,26 @@ static bool compact_if_worth(struct caml_idle* idle, struct round* r) {
   return for_one_domain(idle, compact, r);
 }
 
-/* All garbage is known after this and the next cycle, or after this one if its
-   marking is still ahead.  One that was given up goes on where it was, if there
-   is little new. */
+/* All that is garbage now is known after this and the next cycle, or after this
+   one if its marking is still ahead.  A collection that was given up goes on
+   where it was, whatever is new: what it began with is known sooner so. */
 static void set_goal(struct caml_idle_goal* goal,
                      const struct caml_idle_count* now) {
-  uint64_t fresh = now->major - goal->major;
-  if (goal->cycle == 0) goal->held = held();
-  if (goal->cycle != 0 && Bsize_wsize(fresh) < caml_heap_in_use() / FRESH_PART)
+  size_t holds = held();
+  if (goal->cycle != 0) {
+    if (goal->held < holds) goal->held = holds;
     return;
+  }
+  goal->held = holds;
   goal->cycle = caml_major_cycles_completed + (marking_is_ahead() ? 1 : 2);
-  goal->major = now->major;
+  goal->allocated = *now;
+}
+
+/* Up to where a collection that has ended has found all garbage */
+static struct caml_idle_count found(const struct caml_idle_goal* goal,
+                                    struct caml_idle_count now) {
+  uint64_t fresh = Bsize_wsize(now.major - goal->allocated.major);
+  return fresh >= caml_heap_in_use() / FRESH_PART ? goal->allocated : now;
 }
 
 static bool count(struct caml_idle* idle, void (*step)(struct round*),
@@ -389,7 +400,8 @@ static void finish(struct caml_idle* idle, struct caml_idle_count* now) {
   pay(idle);
   after = held();
   note(before, after, idle->policy.spent);
-  caml_idle_policy_ended(&idle->policy, caml_heap_now(), *now, before,
+  caml_idle_policy_ended(&idle->policy, caml_heap_now(),
+                         found(&idle->goal, *now), before,
                          before > after ? before - after : 0);
   idle->goal.cycle = 0;
 }
@@ -418,13 +430,10 @@ static bool collect(struct caml_idle* idle, struct caml_idle_need* need) {
   return true;
 }
 
-/* After a fork the answer is asked of the system until nothing is shared. */
-static void look_at_pages(struct caml_idle* idle, struct caml_idle_need* need) {
+static void look_at_pages(struct caml_idle_need* need) {
   struct caml_heap_sharing s = caml_heap_sample_sharing();
   need->swapped = s.swapped;
-  if (!atomic_load(&idle->forked)) return;
   need->shared = s.shared;
-  if (s.shared == 0) atomic_store(&idle->forked, false);
 }
 
 static bool decide_and_collect(struct caml_idle* idle) {
@@ -435,7 +444,7 @@ static bool decide_and_collect(struct caml_idle* idle) {
   if (!count(idle, count_allocation, &need.allocated)) return false;
   decision = caml_idle_policy_decide(&idle->policy, &need, &idle->deadline);
   if (decision == CAML_IDLE_COLLECT) {
-    look_at_pages(idle, &need);
+    look_at_pages(&need);
     decision = caml_idle_policy_decide(&idle->policy, &need, &idle->deadline);
   }
   if (decision == CAML_IDLE_NOTHING) idle->deadline = 0;

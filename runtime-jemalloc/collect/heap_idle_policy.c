@@ -27,15 +27,22 @@
 #define LIGHT_PART 50
 #define LIGHT_BURST (2 * MS)
 
+/* In a rest of so many times the wait a collection gets on */
+#define RESTS 2
+
 /* A wait is doubled no more often than this: a hundred ms become two hours. */
 #define MOST_DOUBLINGS 16
 
 #define PURSE (600 * MS)
 #define PURSE_PART 100
 
-/* CPU time of a collection, a byte in use, until one has been seen: marking
+/* CPU time of a collection, a byte held, until one has been seen: marking
    blocks that point to each other at random takes about as much, twice. */
 #define COST 1.0
+
+/* It may owe so many times that: the program's own slices may have ended a
+   cycle that was marked in vain. */
+#define OWED_COSTS 4
 
 /* It has much to gain if the program has allocated so much since the last:
    bytes, and of the heap in use one part in */
@@ -91,13 +98,8 @@ uint64_t caml_idle_policy_rest(const struct caml_idle_policy* p) {
   return p->last.now - least(p->light_since, p->untouched_since);
 }
 
-/* Would a collection have ended in a rest of that length? */
-static bool is_long_enough(const struct caml_idle_policy* p, uint64_t rest) {
-  return rest >= p->wanted + (uint64_t)(p->cost * (double)p->last.in_use);
-}
-
 static void note_rest(struct caml_idle_policy* p, uint64_t rest) {
-  if (is_long_enough(p, rest))
+  if (rest >= RESTS * p->wanted)
     p->short_rest /= 2;
   else
     p->short_rest = greatest(rest, p->short_rest - p->short_rest / 8);
@@ -157,8 +159,13 @@ void caml_idle_policy_spend(struct caml_idle_policy* p, uint64_t now,
   p->spent += cpu;
 }
 
+static uint64_t most_owed(const struct caml_idle_policy* p) {
+  return OWED_COSTS * (uint64_t)(p->cost * (double)(p->last.in_use + MIB));
+}
+
 bool caml_idle_policy_affords(const struct caml_idle_policy* p, uint64_t now) {
-  return p->wanted == 0 || p->may_owe || in_purse(p, now) > 0;
+  return p->wanted == 0 || in_purse(p, now) > 0
+    || (p->may_owe && p->spent < most_owed(p));
 }
 
 /* Half full */
@@ -230,7 +237,7 @@ void caml_idle_policy_begin(struct caml_idle_policy* p,
 }
 
 void caml_idle_policy_gave_up(struct caml_idle_policy* p) {
-  if (p->given_up < MOST_DOUBLINGS) p->given_up++;
+  if (!p->may_owe && p->given_up < MOST_DOUBLINGS) p->given_up++;
 }
 
 static void was_worth_it(struct caml_idle_policy* p) {
@@ -247,7 +254,7 @@ static void was_futile(struct caml_idle_policy* p) {
 void caml_idle_policy_ended(struct caml_idle_policy* p, uint64_t now,
                             struct caml_idle_count done, size_t held,
                             size_t returned) {
-  double cost = (double)p->spent / (double)(p->last.in_use + MIB);
+  double cost = (double)p->spent / (double)(held + MIB);
   if (returned >= GAIN_BYTES && returned >= held / WORTH_PART)
     was_worth_it(p);
   else

@@ -17,15 +17,17 @@
    At rest is who does no work, however often it wakes up: who takes hardly any
    CPU time, or has all its domains in blocking sections without a sign.
 
-   The wait is Xidle_compact_ms, or twice as long as the rests seen lately were
-   if they were too short for a collection, and twice as long each time that one
-   was given up since the program worked again.  One that has ended makes it
-   what it was.
+   The wait is Xidle_compact_ms, or twice as long as the rests seen lately if
+   these were hardly longer than that.  Each time that a collection with little
+   to gain was given up, since the program worked again, the wait is doubled;
+   one that has ended makes it what it was.  What was done is not lost: with
+   much to gain each rest brings a collection nearer to its end.
 
    The purse holds the CPU time that collections may take.  It fills by one
    hundredth of a core and holds 0.6 s: over any minute a fiftieth of a core is
    spent at most.  What brought memory back is paid back.  A collection that
-   has much to gain may owe, unless the last of that kind brought nothing.
+   has much to gain may owe a few times what one costs, unless the last of that
+   kind brought nothing.
 
    Xidle_compact_ms=0 is for tests: no wait, no purse.
 
@@ -79,7 +81,7 @@ struct caml_idle_policy {
   int64_t purse;            /* at [filled]; negative: owed */
   uint64_t filled;
   uint64_t spent;           /* on the collection under way */
-  double cost;              /* of collections, a byte in use */
+  double cost;              /* of collections, a byte held */
   /* Collections */
   struct caml_idle_count done; /* at the end of the last that ended */
   uint64_t ended;           /* when that was */

@@ -13,6 +13,7 @@
 #define CAML_INTERNALS
 
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <unistd.h>
 #include "heap_jemalloc.h"
 #include "heap_sharing.h"
@@ -57,7 +58,7 @@ static size_t stride(size_t page, size_t mapped) {
   return (mapped / SAMPLE / page | 1) * page;
 }
 
-struct caml_heap_sharing caml_heap_sample_sharing(void) {
+static struct caml_heap_sharing sample(void) {
   const struct caml_extents* extents = &caml_heap.arena.extents;
   size_t page = (size_t)sysconf(_SC_PAGESIZE), in_use = caml_heap_in_use();
   struct sample s = {
@@ -72,4 +73,21 @@ struct caml_heap_sharing caml_heap_sample_sharing(void) {
     .shared = (size_t)((double)in_use * (double)s.shared / (double)s.taken),
     .swapped = (size_t)((double)in_use * (double)s.swapped / (double)s.taken)
   };
+}
+
+/* Forks so far, in this process and those that it comes from; and of how many
+   of them nothing is shared any more.  One that comes while pages are looked at
+   is not forgotten so. */
+static _Atomic unsigned forks, unshared;
+
+void caml_heap_forked(void) {
+  atomic_fetch_add(&forks, 1);
+}
+
+struct caml_heap_sharing caml_heap_sample_sharing(void) {
+  unsigned n = atomic_load(&forks);
+  struct caml_heap_sharing s = sample();
+  if (n == atomic_load(&unshared)) s.shared = 0;
+  if (s.shared == 0) atomic_store(&unshared, n);
+  return s;
 }

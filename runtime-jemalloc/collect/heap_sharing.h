@@ -11,7 +11,8 @@
 /**************************************************************************/
 
 /* How much of the heap's memory is shared with other processes after a fork,
-   or in swap: from a sample of its pages. */
+   or in swap: from a sample of its pages.  To write into what is
+   shared copies it, as marking does. */
 
 #ifndef CAML_HEAP_SHARING_H
 #define CAML_HEAP_SHARING_H
@@ -21,7 +22,11 @@
 /* Bytes of what is in use */
 struct caml_heap_sharing { size_t shared, swapped; };
 
-/* Takes about half a millisecond.  All zeros where the system does not tell. */
+/* Nothing is shared where no fork is known of.  Takes about half a millisecond.
+   All zeros where the system does not tell.  By one thread at a time. */
 struct caml_heap_sharing caml_heap_sample_sharing(void);
+
+/* There has been a fork: in the parent and in the child. */
+void caml_heap_forked(void);
 
 #endif /* CAML_HEAP_SHARING_H */

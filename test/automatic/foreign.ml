@@ -52,8 +52,8 @@ let () =
   (* of the C library's memory, on whatever thread *)
   assert (Rss.mib () <= before - 40);
   assert (held == some);
-  (* Nothing but coming back from a blocking section calls what was left: as much as
-     takes a millisecond each time. *)
+  (* Nothing but coming back from a blocking section calls what was left: as
+     much as takes a millisecond each time. *)
   let most = ref (slow_finalised ()) in
   for n = 1 to 100 do
     let before = slow_finalised () in

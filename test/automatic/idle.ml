@@ -114,8 +114,8 @@ let domains () =
   (* the minor heaps of three domains stay *)
   goes_back ~most:(peak * 2 / 3) ~before peak
 
-(* Whoever wakes up but does no work is idle: another thread, or a domain, that ticks
-   each [ms]. *)
+(* Whoever wakes up but does no work is idle: another thread, or a domain, that
+   ticks each [ms]. *)
 let ticks spawn ms =
   let stop = Atomic.make false and peak = grow_and_drop 100 in
   let tick () =
@@ -128,7 +128,8 @@ let ticks spawn ms =
 let in_thread f = let t = Thread.create f () in fun () -> Thread.join t
 let in_domain f = let d = Domain.spawn f in fun () -> Domain.join d
 
-(* The minor heap, of 64 MiB, is empty when its program is idle: it has no pages. *)
+(* The minor heap, of 64 MiB, is empty when its program is idle: it has no
+   pages. *)
 let minor () =
   Gc.set { (Gc.get ()) with minor_heap_size = 8 * mib };
   ignore (Sys.opaque_identity (List.init 3_000_000 Fun.id));
@@ -171,10 +172,12 @@ let pss () =
     | None -> find () in
   find ()
 
-(* A parent whose children share its heap leaves that shared, and collects as ever when
-   they have ended. *)
+(* A parent whose children share its heap leaves that shared, and collects as
+   ever when they have ended. *)
 let parent () =
-  let live = Array.init (60 * mib / 128) (fun i -> Bytes.make 100 (Char.chr (i land 127))) in
+  let letter i = Char.chr (i land 127) in
+  let live =
+    Array.init (60 * mib / 128) (fun i -> Bytes.make 100 (letter i)) in
   Gc.full_major ();
   let child () =
     match Unix.fork () with
@@ -190,7 +193,7 @@ let parent () =
   assert (cycles () = before && pss () < rss () / 2);
   List.iter (fun child -> Unix.kill child Sys.sigkill) children;
   List.iter (fun child -> ignore (Unix.waitpid [] child)) children;
-  assert (Bytes.get live.(1000) 99 = Char.chr (1000 land 127));
+  assert (Bytes.get live.(1000) 99 = letter 1000);
   single ()
 
 let fork () =

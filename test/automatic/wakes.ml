@@ -1,6 +1,7 @@
-(* Threads and domains that wake up at random moments of collections, and how late each
-   is.  wakes SEED WAKES DOMAINS THREADS: exits with 0 if all that they hold is as it
-   was.  All blocks are small: a slice's work is a matter of words then. *)
+(* Threads and domains that wake up at random moments of collections, and how
+   late each is.  wakes SEED WAKES DOMAINS THREADS: exits with 0 if all that
+   they hold is as it was.  All blocks are small: a slice's work is a matter of
+   words then. *)
 
 module M = Map.Make (Int)
 
@@ -58,5 +59,6 @@ let () =
   let a = Array.of_list !(snd late) in
   Array.sort compare a;
   let q p = 1e3 *. a.(int_of_float (p *. float (Array.length a - 1))) in
-  Printf.printf "%d wake-ups, late by %.2f ms (median), %.2f (99%%), %.2f at most\n"
+  Printf.printf
+    "%d wake-ups, late by %.2f ms (median), %.2f (99%%), %.2f at most\n"
     (Array.length a) (q 0.5) (q 0.99) (q 1.)

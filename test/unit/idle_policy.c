@@ -168,12 +168,26 @@ static void long_rests_do_not(void** state) {
 
 static void each_attempt_in_vain_doubles_the_wait(void** state) {
   (void)state;
-  allocates(100 * MIB);
+  need.allocated.minor++;
   for (int i = 0; i < 4; i++) {
     assert_int_equal(caml_idle_policy_wait(&p), WANTED << i);
     gives_up();
   }
   collects(100 * MS, 50 * MIB);
+  assert_int_equal(caml_idle_policy_wait(&p), WANTED);
+}
+
+/* With much to gain each rest brings it nearer. */
+static void an_attempt_with_much_to_gain_does_not(void** state) {
+  (void)state;
+  for (int i = 0; i < 4; i++) {
+    works(SECOND);
+    allocates(100 * MIB);
+    at_rest(600 * MS);
+    assert_true(begins());
+    assert_int_equal(decision(), CAML_IDLE_COLLECT);
+    gives_up();
+  }
   assert_int_equal(caml_idle_policy_wait(&p), WANTED);
 }
 
@@ -290,17 +304,30 @@ static void what_brought_memory_back_is_free(void** state) {
 /* A large heap is collected although that takes more than there is, once. */
 static void much_to_gain_may_owe(void** state) {
   (void)state;
-  allocates(50 * MIB);
+  look.in_use = need.in_use = 10000 * MIB;
+  allocates(5000 * MIB);
   at_rest(SECOND);
   assert_int_equal(decision(), CAML_IDLE_COLLECT);
   caml_idle_policy_begin(&p, &need);
   caml_idle_policy_spend(&p, look.now, 10 * SECOND);
   assert_true(caml_idle_policy_affords(&p, look.now));
   caml_idle_policy_ended(&p, look.now, need.allocated, need.in_use, 0);
-  allocates(50 * MIB);
+  allocates(5000 * MIB);
   at_rest(SECOND);
   assert_int_equal(decision(), CAML_IDLE_LATER);
   assert_true(deadline > look.now + 900 * SECOND);
+}
+
+/* But not for ever, if it never ends. */
+static void what_may_be_owed_has_an_end(void** state) {
+  (void)state;
+  uint64_t spent = 0;
+  allocates(50 * MIB);
+  at_rest(SECOND);
+  caml_idle_policy_begin(&p, &need);
+  for (; caml_idle_policy_affords(&p, look.now); spent += 10 * MS)
+    caml_idle_policy_spend(&p, look.now, 10 * MS);
+  assert_in_range(spent, 400 * MS, 700 * MS);
 }
 
 static void one_that_ran_out_of_money_goes_on(void** state) {
@@ -377,6 +404,7 @@ int main(void) {
     TEST(short_rests_make_it_wait),
     TEST(long_rests_do_not),
     TEST(each_attempt_in_vain_doubles_the_wait),
+    TEST(an_attempt_with_much_to_gain_does_not),
     TEST(predicates_are_pure),
     TEST(nothing_new_is_nothing_to_gain),
     TEST(probes_become_rare),
@@ -385,6 +413,7 @@ int main(void) {
     TEST(a_fiftieth_of_a_core_at_most),
     TEST(what_brought_memory_back_is_free),
     TEST(much_to_gain_may_owe),
+    TEST(what_may_be_owed_has_an_end),
     TEST(one_that_ran_out_of_money_goes_on),
     TEST(what_is_shared_stays_so),
     TEST(a_long_stop_waits_for_a_long_rest),
