@@ -171,8 +171,8 @@ AS_IF([test -d "$$1"],
   [rj_tar="tar -xOf $$1 --wildcards --no-wildcards-match-slash"
    rj_version=`$rj_tar '*/$3' 2>/dev/null | $4 | $SED 1q`
    AS_IF([test -n "$rj_version"], [],
-     [rj_version=\`$rj_tar '*/*.orig.tar.*' > conftest.tar 2>/dev/null &&
-        tar -xOf conftest.tar --wildcards --no-wildcards-match-slash '*/$3' 2>/dev/null | $4 | $SED 1q\`
+     [rj_version=`$rj_tar '*/*.orig.tar.*' > conftest.tar 2>/dev/null &&
+        tar -xOf conftest.tar --wildcards --no-wildcards-match-slash '*/$3' 2>/dev/null | $4 | $SED 1q`
       rm -f conftest.tar])],
   [AC_MSG_ERROR([there is no $2: give a directory or a tarball])])
 ])
