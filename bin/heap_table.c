@@ -94,6 +94,12 @@ static void search_chunk(const char* buffer, size_t size, uint64_t address,
   }
 }
 
+bool heap_table_is_in(const char* data, size_t size) {
+  struct places places = { .n = 0 };
+  if (size > 0) search_chunk(data, size, 0, &places);
+  return places.n > 0;
+}
+
 #define CHUNK ((size_t)1 << 20)
 #define OVERLAP (sizeof(struct caml_heap_map) - 1)
 

@@ -21,6 +21,7 @@
 #ifndef HEAP_TABLE_H
 #define HEAP_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -43,5 +44,9 @@ struct ranges {
 enum table heap_table_read(pid_t pid, const struct mappings* m,
                            struct places* places, struct ranges* ranges,
                            struct process_map* map);
+
+/* Is there a table of a program that does not run yet in the [size] bytes of a
+   file? */
+bool heap_table_is_in(const char* data, size_t size);
 
 #endif /* HEAP_TABLE_H */

@@ -21,22 +21,6 @@
 #include "heap_knobs.h"
 #include "tool.h"
 
-/* The default as a user writes it: a word, if there is one */
-static const char* initial(const struct caml_heap_knob* knob, char* buffer,
-                           size_t size) {
-  snprintf(buffer, size, "%ld", (long)knob->initial);
-  for (const char* w = knob->words; *w != '\0'; ) {
-    size_t length = strcspn(w, "=");
-    if (strtol(w + length + 1, NULL, 10) == knob->initial) {
-      snprintf(buffer, size, "%.*s", (int)length, w);
-      break;
-    }
-    w += strcspn(w, " ");
-    w += strspn(w, " ");
-  }
-  return buffer;
-}
-
 static const char* when(const struct caml_heap_knob* knob) {
   return knob->when == CAML_KNOB_ANY_TIME ? "any time" : "start-up";
 }
@@ -45,8 +29,8 @@ static void print_table(void) {
   char text[128];
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     const struct caml_heap_knob* knob = &caml_heap_knobs[i];
-    printf("X%s=%s\n    %s.\n", knob->name, initial(knob, text, sizeof(text)),
-           knob->help);
+    caml_heap_knob_default(knob, text, sizeof(text));
+    printf("X%s=%s\n    %s.\n", knob->name, text, knob->help);
     caml_heap_knob_accepted(knob, text, sizeof(text));
     printf("    It takes %s; set at %s.\n", text,
            knob->when == CAML_KNOB_ANY_TIME ? "any time" : "start-up only");
@@ -81,8 +65,8 @@ static void print_man(void) {
   char text[128];
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     const struct caml_heap_knob* knob = &caml_heap_knobs[i];
-    printf(".TP\n.BR X%s = %s\n%s.\n", knob->name,
-           initial(knob, text, sizeof(text)), knob->help);
+    caml_heap_knob_default(knob, text, sizeof(text));
+    printf(".TP\n.BR X%s = %s\n%s.\n", knob->name, text, knob->help);
     caml_heap_knob_accepted(knob, text, sizeof(text));
     printf("It takes %s%s%s", *text == '-' ? "\\" : "", text,
            knob->when == CAML_KNOB_ANY_TIME

@@ -73,6 +73,8 @@ static int help(int argc, char** argv) {
        "\n"
        "  version              the version of this tool\n"
        "  config [--json]      which OCaml, which jemalloc, which flags\n"
+       "  config [--json] FILE\n"
+       "                       which runtime a program or library is on\n"
        "  knobs [--json]       what OCAMLRUNPARAM=Xname=value sets\n"
        "  map [--json] [--watch SECONDS] [--timeout SECONDS] PID\n"
        "                       the memory of a running process, part by part\n"
@@ -97,6 +99,10 @@ static const struct {
   { "help", help }, { "--help", help }, { "-h", help },
 };
 
+static bool is_help(const char* argument) {
+  return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
 int main(int argc, char** argv) {
   if (argc < 2)
     wrong_use("which command? version, config, knobs, map, run or help");
@@ -106,6 +112,7 @@ int main(int argc, char** argv) {
       static char name[64];
       snprintf(name, sizeof(name), "runtime-jemalloc %s", argv[1]);
       argv[1] = name;
+      if (argc > 2 && is_help(argv[2])) return help(0, NULL);
       return commands[i].run(argc - 1, argv + 1);
     }
   }

@@ -23,6 +23,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -239,6 +240,17 @@ static struct summary summarise(const struct samples* s, size_t field) {
   return r;
 }
 
+static struct sample most(const struct samples* s) {
+  struct sample r = { .processes = 0 };
+  for (size_t i = 0; i < s->length; i++) {
+    const struct sample* item = &s->items[i];
+    if (item->processes > r.processes) r.processes = item->processes;
+    if (item->on_jemalloc > r.on_jemalloc) r.on_jemalloc = item->on_jemalloc;
+    if (item->unread > r.unread) r.unread = item->unread;
+  }
+  return r;
+}
+
 static const struct {
   const char* name;
   const char* json;
@@ -252,14 +264,27 @@ static const struct {
 
 #define N_ROWS (sizeof(rows) / sizeof(*rows))
 
-static struct sample most(const struct samples* s) {
-  struct sample r = { .processes = 0 };
-  for (size_t i = 0; i < s->length; i++) {
-    const struct sample* item = &s->items[i];
-    if (item->processes > r.processes) r.processes = item->processes;
-    if (item->unread > r.unread) r.unread = item->unread;
-  }
-  return r;
+/* The rows that say something: the first is of every process. */
+static size_t rows_known(const struct samples* s) {
+  if (s->length == 0) return 0;
+  return most(s).on_jemalloc > 0 ? N_ROWS : 1;
+}
+
+/* Of the largest process, in bytes: the kernel counts it, so that programs have
+   one too which end before the first sample. */
+static double peak_rss(void) {
+  struct rusage usage;
+  getrusage(RUSAGE_CHILDREN, &usage);
+  return (double)usage.ru_maxrss * 1024;
+}
+
+/* In the rows there is nothing of such a program but its PSS. */
+static void say_what_is_not_known(const struct samples* samples) {
+  if (samples->length == 0)
+    fprintf(stderr, "it ended before the first sample: see --interval\n");
+  else if (most(samples).on_jemalloc == 0)
+    fprintf(stderr, "no process was on this runtime: their heaps are not "
+            "known\n");
 }
 
 static void print_table(const struct samples* samples, const char* program,
@@ -271,10 +296,11 @@ static void print_table(const struct samples* samples, const char* program,
   if (most(samples).unread > 0)
     fprintf(stderr, "not counted: at most %u that could not be looked into\n",
             most(samples).unread);
-  if (samples->length == 0) return;
+  say_what_is_not_known(samples);
   fprintf(stderr, "%-16s %12s %12s %12s\n", "MiB", "peak", "mean",
           "at the end");
-  for (size_t i = 0; i < N_ROWS; i++) {
+  fprintf(stderr, "%-16s %12.1f\n", "RSS of largest", peak_rss() / MIB);
+  for (size_t i = 0; i < rows_known(samples); i++) {
     struct summary s = summarise(samples, rows[i].field);
     fprintf(stderr, "%-16s %12.1f %12.1f %12.1f\n", rows[i].name,
             s.peak / MIB, s.mean / MIB, s.last / MIB);
@@ -292,8 +318,11 @@ static void print_json(const struct samples* samples, const char* program,
   cJSON_AddNumberToObject(object, "seconds", seconds);
   cJSON_AddNumberToObject(object, "processes", most(samples).processes);
   cJSON_AddNumberToObject(object, "unread", most(samples).unread);
+  cJSON_AddNumberToObject(object, "on_runtime_jemalloc",
+                          most(samples).on_jemalloc);
+  cJSON_AddNumberToObject(object, "peak_rss", peak_rss());
   cJSON_AddNumberToObject(object, "samples", (double)samples->length);
-  for (size_t i = 0; i < N_ROWS && samples->length > 0; i++) {
+  for (size_t i = 0; i < rows_known(samples); i++) {
     struct summary s = summarise(samples, rows[i].field);
     cJSON* row = cJSON_AddObjectToObject(object, rows[i].json);
     cJSON_AddNumberToObject(row, "peak", s.peak);

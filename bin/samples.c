@@ -130,6 +130,7 @@ static void add_look(struct sample* s, const struct look* l) {
     return;
   }
   s->processes++;
+  s->on_jemalloc += l->map.table == TABLE_FOUND;
   s->pss += l->map.total.pss;
   s->in_use += in_use;
   s->free += heap->rss > in_use ? heap->rss - in_use : 0;

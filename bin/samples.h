@@ -25,6 +25,7 @@
 struct sample {
   double seconds; /* since the start */
   unsigned processes, unread; /* that there are, and may not be looked into */
+  unsigned on_jemalloc; /* of the processes; other heaps are unknown */
   uint64_t pss;
   uint64_t in_use; /* pools and large blocks */
   uint64_t free;   /* of the major heap: resident and not in use */

@@ -91,7 +91,7 @@ c_libraries() {
 copy_source() {
   source=$tmp/source
   export source
-  $MAKE -s -C "$builddir" distdir distdir="$source" > "$tmp/distdir.log" 2>&1 ||
+  $MAKE -s -C "$builddir" distdir distdir="$source" GENERATED= > "$tmp/distdir.log" 2>&1 ||
     { diag < "$tmp/distdir.log"; exit 1; }
 }
 

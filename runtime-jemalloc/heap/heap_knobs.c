@@ -125,3 +125,14 @@ int caml_heap_knob_accepted(const struct caml_heap_knob* knob,
                   knob->least, knob->greatest,
                   *knob->unit ? " " : "", knob->unit, words);
 }
+
+int caml_heap_knob_default(const struct caml_heap_knob* knob,
+                           char* buffer, size_t size) {
+  for (const char* w = knob->words; *w != '\0'; w = next_word(w)) {
+    size_t length = strcspn(w, "=");
+    if (strtol(w + length + 1, NULL, 10) == knob->initial)
+      return snprintf(buffer, size, "%.*s", (int)length, w);
+  }
+  return snprintf(buffer, size, "%" ARCH_INTNAT_PRINTF_FORMAT "d",
+                  knob->initial);
+}

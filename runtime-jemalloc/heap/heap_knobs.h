@@ -130,4 +130,8 @@ bool caml_heap_knob_read(const struct caml_heap_knob* knob, const char* text,
 int caml_heap_knob_accepted(const struct caml_heap_knob* knob,
                             char* buffer, size_t size);
 
+/* The default as a user writes it, a word if there is one, as snprintf does. */
+int caml_heap_knob_default(const struct caml_heap_knob* knob,
+                           char* buffer, size_t size);
+
 #endif /* CAML_HEAP_KNOBS_H */

@@ -43,13 +43,16 @@ static void set_from(struct caml_heap_knob* knob, const char* text,
 
 #if OCAML_VERSION < 50500
 
-/* What 5.5 does of itself, in its words */
+/* What 5.5 does of itself, in its words; but a value that has a word is one */
 
 static void print_help(void) {
+  char initial[ACCEPTED];
   fprintf(stderr, "Known GC tweaks:\n");
-  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++)
-    fprintf(stderr, "%s (initial value %" ARCH_INTNAT_PRINTF_FORMAT "d)\n",
-            caml_heap_knobs[i].name, caml_heap_knobs[i].initial);
+  for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
+    caml_heap_knob_default(&caml_heap_knobs[i], initial, sizeof(initial));
+    fprintf(stderr, "%s (initial value %s)\n", caml_heap_knobs[i].name,
+            initial);
+  }
 }
 
 static bool parse_other(const char* name, size_t length) {
