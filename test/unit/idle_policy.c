@@ -419,5 +419,6 @@ int main(void) {
     TEST(a_long_stop_waits_for_a_long_rest),
     TEST(zero_is_at_every_chance),
   };
+  cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
