@@ -49,12 +49,10 @@ skip() {
 
 # check NAME COMMAND...: is the command's status 0?
 check() {
-  name=$1
-  shift
-  if ("$@") > "$tmp/check.log" 2>&1 < /dev/null; then
-    ok "$name"
+  if (shift && "$@") > "$tmp/check.log" 2>&1 < /dev/null; then
+    ok "$1"
   else
-    not_ok "$name"
+    not_ok "$1"
     tail -n 50 "$tmp/check.log" | diag
   fi
 }
