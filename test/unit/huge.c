@@ -63,6 +63,13 @@ static char* get(size_t size) {
   return p;
 }
 
+/* The same, all of it in use */
+static char* get_in_use(size_t size) {
+  char* p = get(size);
+  caml_huge_commit(&huge, p, size);
+  return p;
+}
+
 /* A heap that is no longer small; its first huge pages are left mapped. */
 static void start(enum caml_thp thp) {
   caml_huge_init(&huge, thp);
@@ -105,8 +112,7 @@ static void a_huge_page_with_a_hole_is_plain(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_SYSTEM);
-  p = get(8 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  p = get_in_use(8 * HUGE_PAGE);
   /* the last page of one huge page and the first of the next */
   caml_huge_decommit(&huge, p + 4 * HUGE_PAGE - PAGE, 2 * PAGE);
   for (size_t i = 0; i < 8; i++)
@@ -119,8 +125,7 @@ static void an_empty_huge_page_is_left(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_SYSTEM);
-  p = get(8 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  p = get_in_use(8 * HUGE_PAGE);
   caml_huge_decommit(&huge, p + HUGE_PAGE, 2 * HUGE_PAGE);
   for (size_t i = 0; i < 8; i++) assert_false(is_plain(p + i * HUGE_PAGE));
   caml_huge_end(&huge);
@@ -130,8 +135,7 @@ static void a_full_huge_page_is_huge_again(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(8 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  p = get_in_use(8 * HUGE_PAGE);
   caml_huge_decommit(&huge, p + HUGE_PAGE, HUGE_PAGE / 2);
   assert_true(is_plain(p + HUGE_PAGE));
   caml_huge_commit(&huge, p + HUGE_PAGE, HUGE_PAGE / 2 - PAGE);
@@ -163,8 +167,7 @@ static void the_system_has_a_say(void** state) {
     char* p;
     start(CAML_THP_SYSTEM);
     huge.system_always = always;
-    p = get(8 * HUGE_PAGE);
-    caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+    p = get_in_use(8 * HUGE_PAGE);
     caml_huge_decommit(&huge, p, PAGE);
     caml_huge_commit(&huge, p, PAGE);
     assert_int_equal(is_huge(p), always);
@@ -177,8 +180,7 @@ static void never_is_never(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_NEVER);
-  p = get(8 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  p = get_in_use(8 * HUGE_PAGE);
   assert_true(is_plain(p));
   caml_huge_end(&huge);
 }
@@ -205,8 +207,7 @@ static void mappings_are_few(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(n * HUGE_PAGE);
-  caml_huge_commit(&huge, p, n * HUGE_PAGE);
+  p = get_in_use(n * HUGE_PAGE);
   for (size_t i = 1; i < n; i += 2)
     caml_huge_decommit(&huge, p + i * HUGE_PAGE, PAGE);
   for (size_t i = 1; i < n; i += 2) assert_true(is_plain(p + i * HUGE_PAGE));
@@ -225,8 +226,7 @@ static void what_was_too_much_follows(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(n * HUGE_PAGE);
-  caml_huge_commit(&huge, p, n * HUGE_PAGE);
+  p = get_in_use(n * HUGE_PAGE);
   for (size_t i = 0; i < n; i++)
     caml_huge_decommit(&huge, p + i * HUGE_PAGE, PAGE);
   for (size_t i = 0; i < n; i += 2)
@@ -267,8 +267,7 @@ static void threads_agree(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = pages_of_threads = get(HUGE_PAGES * HUGE_PAGE);
-  caml_huge_commit(&huge, p, HUGE_PAGES * HUGE_PAGE);
+  p = pages_of_threads = get_in_use(HUGE_PAGES * HUGE_PAGE);
   for (uintptr_t i = 0; i < THREADS; i++)
     assert_int_equal(
       pthread_create(&threads[i], NULL, change_pages, (void*)i), 0);
@@ -296,8 +295,7 @@ static void a_count_that_changes_meanwhile_counts(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(2 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 2 * HUGE_PAGE);
+  p = get_in_use(2 * HUGE_PAGE);
   meanwhile = commit_page;
   caml_huge_decommit(&huge, p, PAGE);
   assert_true(is_huge(p));
@@ -317,8 +315,7 @@ static void a_forked_child_goes_on(void** state) {
   pid_t pid;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(8 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  p = get_in_use(8 * HUGE_PAGE);
   caml_ranked_mutex_lock(&huge.lock);
   pid = fork();
   assert_true(pid >= 0);
@@ -352,8 +349,7 @@ static void a_kernel_without_huge_pages_does_no_harm(void** state) {
   char* p;
   (void)state;
   start(CAML_THP_ALWAYS);
-  p = get(8 * HUGE_PAGE);
-  caml_huge_commit(&huge, p, 8 * HUGE_PAGE);
+  p = get_in_use(8 * HUGE_PAGE);
   caml_huge_decommit(&huge, p, PAGE);
   assert_true(huge.absent);
   assert_false(is_plain(p) || is_huge(p));
