@@ -24,21 +24,20 @@
 
 #define NS_PER_MS 1000000ull
 
-/* Nanoseconds of the monotonic clock.  From any thread. */
-static inline uint64_t caml_heap_now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
-}
-
-/* To be called once, before the first thread is started and before a fork. */
-/* CPU time, ns; 0 where the clock is of a thread that has ended */
-static inline uint64_t caml_heap_cpu(clockid_t clock) {
+/* Nanoseconds of a clock; 0 where it is of a thread that has ended.  From any
+   thread. */
+static inline uint64_t caml_heap_clock(clockid_t clock) {
   struct timespec t;
   if (clock_gettime(clock, &t) != 0) return 0;
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
+/* Of the monotonic clock. */
+static inline uint64_t caml_heap_now(void) {
+  return caml_heap_clock(CLOCK_MONOTONIC);
+}
+
+/* To be called once, before the first thread is started and before a fork. */
 void caml_thread_init(void);
 
 /* Bytes of stack for a thread that does the work of the program's own threads:

@@ -24,6 +24,10 @@
 #include "platform.h"
 #include "version.h"
 
+#if OCAML_VERSION < 50300
+#define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
+#endif
+
 #ifdef CAML_HEAP_JEMALLOC
 
 /* Takes the lock of the calling thread's domain, at the end of a blocking
@@ -65,10 +69,6 @@ struct caml_marks caml_domain_marks(struct gc_stats* stats);
 bool caml_domain_finalisers_wait(void);
 
 #else
-
-#if OCAML_VERSION < 50300
-#define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
-#endif
 
 static inline void caml_heap_lock_domain(caml_plat_mutex* domain_lock)
 {

@@ -16,7 +16,6 @@
 
 #define CAML_INTERNALS
 
-#include <time.h>
 #include "caml/domain.h"
 #include "caml/gc_stats.h"
 #include "caml/heap_compaction.h"
@@ -34,9 +33,7 @@ extern _Atomic uintnat caml_percent_free;
 #endif
 
 static uint64_t busy(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-  return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+  return caml_heap_clock(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 static const struct caml_overhead_clock overhead_clock = {

@@ -18,16 +18,11 @@
 #include "caml/heap_domain.h"
 #include "caml/platform.h"
 #include "caml/signals.h"
-#include "caml/version.h"
 #include "heap_collect.h"
 #include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_sharing.h"
-
-#if OCAML_VERSION < 50300
-#define caml_plat_lock_blocking caml_plat_lock /* before it was renamed */
-#endif
 
 struct caml_idle caml_heap_idle;
 
@@ -64,14 +59,14 @@ static bool all_blocked(void) {
 }
 
 uint64_t caml_idle_own_cpu(void) {
-  return caml_heap_cpu(CLOCK_THREAD_CPUTIME_ID);
+  return caml_heap_clock(CLOCK_THREAD_CPUTIME_ID);
 }
 
 /* Of the process without the runtime's threads */
 static uint64_t program_cpu(void) {
   clockid_t purging = atomic_load(&caml_heap.background.clock);
-  uint64_t ours = caml_idle_own_cpu() + (purging ? caml_heap_cpu(purging) : 0);
-  uint64_t all = caml_heap_cpu(CLOCK_PROCESS_CPUTIME_ID);
+  uint64_t ours = caml_idle_own_cpu() + (purging ? caml_heap_clock(purging) : 0);
+  uint64_t all = caml_heap_clock(CLOCK_PROCESS_CPUTIME_ID);
   return all > ours ? all - ours : 0;
 }
 

@@ -381,9 +381,8 @@ static bool count(struct caml_idle* idle, void (*step)(struct round*),
   return true;
 }
 
-static void note(size_t before, size_t after, uint64_t spent) {
+static void note(size_t before, size_t returned, uint64_t spent) {
   struct caml_heap_automatic* a = &caml_collector.automatic;
-  size_t returned = before > after ? before - after : 0;
   atomic_fetch_add(&a->idle_collections, 1);
   atomic_fetch_add(&a->idle_returned, returned);
   caml_gc_message(0x10, "Idle collection: %zuk of %zuk given back in %.1f ms\n",
@@ -393,16 +392,16 @@ static void note(size_t before, size_t after, uint64_t spent) {
 /* The collection's own promotions are not the program's, but if that is back
    they are taken for its own. */
 static void finish(struct caml_idle* idle, struct caml_idle_count* now) {
-  size_t before = idle->goal.held, after;
+  size_t before = idle->goal.held, after, returned;
   caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
   count(idle, tidy_up, now);
   if (!caml_idle_is_awaited(idle)) caml_heap_trim_malloc();
   pay(idle);
   after = held();
-  note(before, after, idle->policy.spent);
+  returned = before > after ? before - after : 0;
+  note(before, returned, idle->policy.spent);
   caml_idle_policy_ended(&idle->policy, caml_heap_now(),
-                         found(&idle->goal, *now), before,
-                         before > after ? before - after : 0);
+                         found(&idle->goal, *now), before, returned);
   idle->goal.cycle = 0;
 }
 
