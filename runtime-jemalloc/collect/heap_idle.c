@@ -65,7 +65,8 @@ uint64_t caml_idle_own_cpu(void) {
 /* Of the process without the runtime's threads */
 static uint64_t program_cpu(void) {
   clockid_t purging = atomic_load(&caml_heap.background.clock);
-  uint64_t ours = caml_idle_own_cpu() + (purging ? caml_heap_clock(purging) : 0);
+  uint64_t ours =
+    caml_idle_own_cpu() + (purging ? caml_heap_clock(purging) : 0);
   uint64_t all = caml_heap_clock(CLOCK_PROCESS_CPUTIME_ID);
   return all > ours ? all - ours : 0;
 }
