@@ -36,6 +36,9 @@ extern caml_domain_state* _Atomic caml_heap_interruptible_slice;
    is consistent. */
 bool caml_heap_poll(void);
 
+/* Notes that the slice did [words] of work between two looks. */
+void caml_heap_note_chunk(uintnat words);
+
 /* Is the slice that the calling thread does one of these?  That no other thread
    writes its own domain's state there makes relaxed enough. */
 static inline bool caml_heap_interruptible(void) {
@@ -47,6 +50,10 @@ static inline bool caml_heap_interruptible(void) {
 
 static inline bool caml_heap_poll(void) {
   return false;
+}
+
+static inline void caml_heap_note_chunk(uintnat words) {
+  (void)words;
 }
 
 static inline bool caml_heap_interruptible(void) {
@@ -65,6 +72,11 @@ static inline intnat caml_heap_chunk(intnat words) {
    in a stop-the-world section. */
 static inline bool caml_heap_interrupted(void) {
   return caml_heap_interruptible() && caml_heap_poll();
+}
+
+/* [words] of work, a chunk, are done. */
+static inline void caml_heap_chunk_done(intnat words) {
+  if (caml_heap_interruptible()) caml_heap_note_chunk((uintnat)words);
 }
 
 #endif /* CAML_INTERNALS */

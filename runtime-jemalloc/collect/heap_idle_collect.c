@@ -97,26 +97,20 @@ static size_t held(void) {
 
 caml_domain_state* _Atomic caml_heap_interruptible_slice;
 
-/* Words of the slice that were left when it last looked: the thread's own */
-static intnat left;
-
-static void note_chunk(size_t words) {
+void caml_heap_note_chunk(uintnat words) {
   _Atomic size_t* longest = &caml_collector.automatic.longest_chunk;
+  CAMLassert(caml_heap_interruptible());
   if (words > atomic_load(longest)) atomic_store(longest, words);
 }
 
 bool caml_heap_poll(void) {
-  intnat now_left = Caml_state->slice_budget;
   CAMLassert(caml_heap_interruptible());
-  note_chunk((size_t)(left - now_left));
-  left = now_left;
   return caml_idle_is_awaited(&caml_heap_idle)
     || caml_incoming_interrupts_queued();
 }
 
 /* Ends sooner if somebody waits for it. */
 static void do_slice(void (*slice)(intnat)) {
-  left = SLICE_WORDS;
   atomic_store(&caml_heap_interruptible_slice, Caml_state);
   slice(SLICE_WORDS);
   atomic_store(&caml_heap_interruptible_slice, NULL);
