@@ -51,7 +51,14 @@ void caml_heap_release_minor(void) {
 #define TRIM_BYTES ((size_t)4 << 20)
 #define TRIM_PART 8
 
-#if defined(__GLIBC__) && __GLIBC_PREREQ(2, 33)
+/* mallinfo2 came with glibc 2.33.  Not in one line: musl lacks the macro. */
+#ifdef __GLIBC_PREREQ
+#if __GLIBC_PREREQ(2, 33)
+#define HAVE_MALLINFO2
+#endif
+#endif
+
+#ifdef HAVE_MALLINFO2
 
 static size_t resident(void) {
   size_t pages = 0;
