@@ -444,6 +444,7 @@ static void what_fits_nowhere_gets_what_is_free(void** state) {
   char* q = caml_arena_get(&arena, 40 * MIB);
   rlim_t old;
   (void)state;
+  not_under_a_sanitizer();
   assert_non_null(p);
   assert_non_null(q);
   old = set_limit(RLIMIT_AS, smaps_size() + 4 * MIB);
@@ -475,6 +476,7 @@ static void out_of_memory_is_null(void** state) {
   struct rlimit old, low;
   char *p, *small;
   (void)state;
+  not_under_a_sanitizer();
   small = caml_arena_get(&arena, POOL);
   assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
   low = old;

@@ -122,6 +122,7 @@ static void alloc_fails_without_address_space(void** state) {
   struct rlimit old, low;
   char* p;
   (void)state;
+  not_under_a_sanitizer();
   assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
   low = old;
   low.rlim_cur = 512 * MIB;
@@ -328,6 +329,7 @@ static void an_older_kernel_keeps_pages_that_are_locked(void** state) {
   size_t size = 16 * PAGE;
   char *p = get_locked(size), *q = get(size);
   (void)state;
+  not_under_a_sanitizer();
   before_5_18 = true;
   asked_for_locked = 0;
   commit(q, size, 0, size);
@@ -439,6 +441,7 @@ static void alloc_at_the_end_of_the_address_space(void** state) {
   size_t size = 64 * MIB;
   char *p, *q;
   (void)state;
+  not_under_a_sanitizer();
   assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
   low = old;
   low.rlim_cur = smaps_size() + 2 * size + MIB;

@@ -129,6 +129,7 @@ static void purge_takes_the_holes(void** state) {
 static void what_the_kernel_keeps_is_dirty(void** state) {
   char *p = get(), *q = get();
   (void)state;
+  not_under_a_sanitizer();
   if (mlock(q, UNIT) != 0) {
     print_message("# 32 KiB cannot be locked: see ulimit -l\n");
     skip();
@@ -387,6 +388,7 @@ static void pools_without_a_slab(void** state) {
   char *kept, *p, *last = NULL;
   size_t n = 0;
   (void)state;
+  not_under_a_sanitizer();
   kept = get();
   assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
   low = old;
