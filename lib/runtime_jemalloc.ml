@@ -16,6 +16,7 @@ type statistics = {
   allocated : int;
   active : int;
   dirty : int;
+  cached : int;
   muzzy : int;
   retained : int;
   metadata : int;
@@ -31,6 +32,8 @@ type statistics = {
   muzzy_purges : int;
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  cache_hits : int;
+  cache_misses : int;
   decay_stretch : int;
   heap_limit : int;
   refused_threads : int;
@@ -183,21 +186,22 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 34 + 4 * n in
+    let i = 37 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
   { pools = s.(0); large_blocks = s.(1); allocated = s.(2); active = s.(3);
-    dirty = s.(4); muzzy = s.(5); retained = s.(6); metadata = s.(7);
-    mapped = s.(8); resident = s.(9); address_space = s.(10);
-    dirty_extents = s.(11); muzzy_extents = s.(12); retained_extents = s.(13);
-    dirty_purges = s.(14); dirty_purge_calls = s.(15); dirty_purged = s.(16);
-    muzzy_purges = s.(17); muzzy_purge_calls = s.(18); muzzy_purged = s.(19);
-    decay_stretch = s.(20); heap_limit = s.(21); refused_threads = s.(22);
-    idle_collections = s.(23); idle_given_up = s.(24);
-    idle_compactions = s.(25); idle_returned = s.(26); idle_time = s.(27);
-    longest_delay = s.(28); idle_interrupted = s.(29);
-    longest_chunk = s.(30); overhead_compactions = s.(31);
-    overhead_freed = s.(32); overhead_time = s.(33);
+    dirty = s.(4); cached = s.(5); muzzy = s.(6); retained = s.(7);
+    metadata = s.(8); mapped = s.(9); resident = s.(10);
+    address_space = s.(11); dirty_extents = s.(12); muzzy_extents = s.(13);
+    retained_extents = s.(14); dirty_purges = s.(15);
+    dirty_purge_calls = s.(16); dirty_purged = s.(17); muzzy_purges = s.(18);
+    muzzy_purge_calls = s.(19); muzzy_purged = s.(20); cache_hits = s.(21);
+    cache_misses = s.(22); decay_stretch = s.(23); heap_limit = s.(24);
+    refused_threads = s.(25); idle_collections = s.(26);
+    idle_given_up = s.(27); idle_compactions = s.(28); idle_returned = s.(29);
+    idle_time = s.(30); longest_delay = s.(31); idle_interrupted = s.(32);
+    longest_chunk = s.(33); overhead_compactions = s.(34);
+    overhead_freed = s.(35); overhead_time = s.(36);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);

@@ -38,6 +38,8 @@ type statistics = {
   allocated : int;  (** both, with what jemalloc rounds them up to *)
   active : int;  (** in pages that hold some of it *)
   dirty : int;  (** in pages freed and not purged *)
+  cached : int;
+      (** of that, in blocks kept for the next of their size *)
   muzzy : int;  (** in pages purged lazily and not by force *)
   retained : int;  (** address space without pages, kept for later *)
   metadata : int;  (** jemalloc's own data for this heap *)
@@ -58,6 +60,8 @@ type statistics = {
   muzzy_purges : int;  (** the same over the muzzy pages *)
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  cache_hits : int;  (** large blocks that were found among those kept *)
+  cache_misses : int;  (** others of 4 KiB to 1 MiB *)
   decay_stretch : int;
       (** how many times longer than asked for free pages stay, since purging
           in vain took more than 2% of the time; 1: just as long *)

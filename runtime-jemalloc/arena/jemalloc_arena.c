@@ -49,6 +49,7 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
    the budget. */
 static bool set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) != 0) return false;
+  caml_cache_set_decay(&arena->cache, ms);
   caml_pools_set_dirty_decay(&arena->pools, ms);
   return true;
 }
@@ -121,8 +122,9 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   arena->asked = 0;
   arena->exact = is_exact(arena->extents.page);
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-  caml_pools_init(&arena->pools, &arena->extents,
+  caml_pools_init(&arena->pools, &arena->extents, &arena->cache,
                   arena->flags | MALLOCX_ALIGN(CAML_SLAB_SIZE));
+  caml_cache_init(&arena->cache, &arena->extents, arena->flags);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   return NULL;
 }
@@ -193,11 +195,14 @@ static void* get(struct caml_arena* arena, size_t size) {
   return block != NULL ? block : je_mallocx(size, arena->flags);
 }
 
-/* Tries again after free address space went back, if it is charged for: it may
-   have been in pieces that are too small for the block. */
+/* Tries again
+     - when what is cached went back, if there was any;
+     - after free address space went back, if it is charged for: it may have
+       been in pieces that are too small for the block. */
 static void* get_after_trim(struct caml_arena* arena, size_t size) {
-  if (!caml_limits_charge(&arena->extents.limits)) return NULL;
-  caml_arena_purge(arena);
+  bool charged = caml_limits_charge(&arena->extents.limits);
+  if (!caml_cache_empty(&arena->cache) && !charged) return NULL;
+  if (charged) caml_arena_purge(arena);
   return je_mallocx(size, arena->flags);
 }
 
@@ -226,6 +231,19 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
       && caml_extents_unmap_block(&arena->extents, block))
     return;
   je_sdallocx(block, size, arena->flags);
+}
+
+void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
+                            size_t size) {
+  void* block = caml_cache_get(&arena->cache, shard, size);
+  if (size > CAML_CACHE_BLOCK_MOST) caml_cache_empty(&arena->cache);
+  return block != NULL ? block : caml_arena_get(arena, size);
+}
+
+void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
+                           void* block, size_t size) {
+  if (!caml_cache_put(&arena->cache, shard, block, size))
+    caml_arena_put(arena, block, size);
 }
 
 size_t caml_arena_committed(const struct caml_arena* arena) {
@@ -318,6 +336,7 @@ void caml_arena_trim(struct caml_arena* arena) {
 bool caml_arena_purge(struct caml_arena* arena) {
   size_t before = purging(arena);
   bool done;
+  caml_cache_empty(&arena->cache);
   caml_pools_purge(&arena->pools);
   done = arena_ctl(arena, "purge", NULL, 0) == 0;
   caml_arena_trim(arena);
@@ -327,7 +346,7 @@ bool caml_arena_purge(struct caml_arena* arena) {
 
 bool caml_arena_purge_lazily(struct caml_arena* arena) {
   size_t before = purging(arena);
-  bool done = set_dirty_decay(arena, 0);
+  bool done = set_dirty_decay(arena, 0); /* which empties the cache */
   done = caml_arena_set_dirty_decay(arena, arena->dirty_ms) && done;
   atomic_fetch_add(&arena->asked, purging(arena) - before);
   return done;
@@ -366,7 +385,8 @@ static void refresh(void) {
 
 bool caml_arena_decays(struct caml_arena* arena) {
   bool some;
-  if (caml_pools_decays(&arena->pools)) return true;
+  if (caml_cache_decays(&arena->cache) || caml_pools_decays(&arena->pools))
+    return true;
   caml_arena_statistics_lock(arena);
   refresh();
   some = (arena->pools.dirty_ms >= 0 && unused(arena, "pdirty") > 0)
@@ -382,7 +402,8 @@ size_t caml_arena_dirty(struct caml_arena* arena) {
   pages = unused(arena, "pdirty");
   caml_arena_statistics_unlock(arena);
   return pages * arena->extents.page
-    + caml_pools_free(&arena->pools).dirty;
+    + caml_pools_free(&arena->pools).dirty
+    + caml_cache_counts(&arena->cache).bytes;
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {
@@ -397,15 +418,18 @@ void caml_arena_prefork(struct caml_arena* arena) {
   caml_ranked_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
   caml_pools_lock(&arena->pools);
+  caml_cache_close(&arena->cache);
 }
 
 void caml_arena_postfork_parent(struct caml_arena* arena) {
+  caml_cache_open(&arena->cache);
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
   caml_ranked_mutex_unlock(&arena->trim);
 }
 
 void caml_arena_postfork_child(struct caml_arena* arena) {
+  caml_cache_postfork_child(&arena->cache);
   caml_pools_postfork_child(&arena->pools);
   caml_ranked_mutex_postfork_child(&arena->statistics);
   caml_ranked_mutex_postfork_child(&arena->trim);
@@ -432,6 +456,7 @@ static bool is_to_be_trimmed(struct caml_arena* arena) {
 bool caml_arena_decay(struct caml_arena* arena) {
   bool done;
   if (atomic_load(&arena->pools.held) > 0) return true;
+  caml_cache_decay(&arena->cache, caml_heap_now() / NS_PER_MS);
   caml_pools_decay(&arena->pools);
   done = arena_ctl(arena, "decay", NULL, 0) == 0;
   if (is_to_be_trimmed(arena)) caml_arena_trim(arena);
@@ -444,6 +469,7 @@ bool caml_arena_destroy(struct caml_arena* arena) {
   caml_extents_close(&arena->extents, true);
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
   if (done) {
+    caml_cache_end(&arena->cache);
     caml_pools_end(&arena->pools);
     caml_extents_end(&arena->extents);
     caml_ranked_mutex_destroy(&arena->statistics);

@@ -25,11 +25,13 @@
 #include <sys/types.h>
 #include "jemalloc_extents.h"
 #include "jemalloc_budget.h"
+#include "jemalloc_cache.h"
 #include "jemalloc_pools.h"
 
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   struct caml_pools pools;
+  struct caml_cache cache;
   struct caml_budget budget;
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were asked for */
@@ -66,6 +68,14 @@ void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 
 /* Takes back what [caml_arena_get] returned for this very [size]. */
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
+
+/* As these two, for blocks that come and go: what was put is kept for a while,
+   for whoever gets from the same [shard], any number, a different one for each
+   domain: jemalloc_cache.h. */
+void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
+                            size_t size);
+void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
+                           void* block, size_t size);
 
 /* Bytes of address space without pages that were taken for blocks, since the
    arena was made: those of the hook commit, and blocks with mappings of their

@@ -680,3 +680,13 @@ size_t caml_extents_mapped(const struct caml_extents* extents) {
     - atomic_load(&extents->dalloc.bytes)
     - atomic_load(&extents->destroy.bytes);
 }
+
+/* Relaxed: others commit and decommit meanwhile. */
+size_t caml_extents_committed(const struct caml_extents* extents) {
+  size_t gone = atomic_load_explicit(&extents->decommit.bytes,
+                                     memory_order_relaxed);
+  size_t all = atomic_load_explicit(&extents->commit.bytes,
+                                    memory_order_relaxed)
+    + atomic_load_explicit(&extents->in_blocks, memory_order_relaxed);
+  return all > gone ? all - gone : 0;
+}

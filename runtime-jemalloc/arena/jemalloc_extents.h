@@ -179,4 +179,8 @@ void caml_extents_end(struct caml_extents* extents);
    running. */
 size_t caml_extents_mapped(const struct caml_extents* extents);
 
+/* Bytes that the heap has pages for, in use or not, as far as is known: some
+   that are counted may never have been touched. */
+size_t caml_extents_committed(const struct caml_extents* extents);
+
 #endif /* CAML_JEMALLOC_EXTENTS_H */

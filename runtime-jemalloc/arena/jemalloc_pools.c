@@ -185,9 +185,11 @@ static void get_dirty_slab(struct caml_pools* pools,
 /* A slab from jemalloc, which takes it for committed.  It has all of its pages,
    or none. */
 static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
-  char* p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
   struct caml_slab* slab;
   pool_bits missing;
+  char* p;
+  caml_cache_empty(pools->cache);
+  p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
   if (p == NULL) return NULL;
   slab = make_slab(pools, p);
   if (slab == NULL) {
@@ -608,11 +610,12 @@ bool caml_pools_decays(struct caml_pools* pools) {
 /* Life */
 
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
-                     int flags) {
+                     struct caml_cache* cache, int flags) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   assert(page <= CAML_SLAB_SIZE && caml_is_power_of_two(page));
   assert(extents != NULL && pools->extents == NULL);
   pools->extents = extents;
+  pools->cache = cache;
   pools->flags = flags;
   pools->per_page =
     page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);

@@ -14,6 +14,7 @@ else
 
 heap_source_C_SOURCES = \
   jemalloc_advice jemalloc_arena jemalloc_background jemalloc_budget \
+  jemalloc_cache jemalloc_cache_policy \
   jemalloc_extents jemalloc_huge jemalloc_limits jemalloc_mutex \
   jemalloc_pools jemalloc_thread \
   heap_knobs heap_limit heap_source_jemalloc heap_sweep \

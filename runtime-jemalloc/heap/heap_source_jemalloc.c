@@ -63,14 +63,14 @@ static void purge_for_mapped(asize_t size) {
 void* caml_heap_large_alloc(asize_t size) {
   void* block;
   if (size >= CAML_MAPPED_BLOCK) purge_for_mapped(size);
-  block = caml_arena_get(&caml_heap.arena, size);
+  block = caml_arena_get_cached(&caml_heap.arena, shard(), size);
   if (block != NULL) atomic_fetch_add(&caml_heap.in_use.large, size);
   return block;
 }
 
 void caml_heap_large_free(void* block, asize_t size) {
   atomic_fetch_sub(&caml_heap.in_use.large, size);
-  caml_arena_put(&caml_heap.arena, block, size);
+  caml_arena_put_cached(&caml_heap.arena, shard(), block, size);
   caml_background_freed(&caml_heap.background);
 }
 

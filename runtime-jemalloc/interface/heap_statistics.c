@@ -109,6 +109,18 @@ static void add_free_pools(const struct caml_free_pools* some,
   s->resident -= some->retained;
 }
 
+/* What is cached, which jemalloc takes for allocated */
+static void add_cached(const struct caml_cache* cache,
+                       struct caml_heap_statistics* s) {
+  struct caml_cache_counts counts = caml_cache_counts(cache);
+  s->allocated -= counts.bytes;
+  s->active -= counts.bytes;
+  s->dirty += counts.bytes;
+  s->cached = counts.bytes;
+  s->cache_hits = counts.hits;
+  s->cache_misses = counts.misses;
+}
+
 #define READ_HOOK(name, help)                                                 \
   s->name##_calls = atomic_load(&extents->name.calls);                        \
   s->name##_bytes = atomic_load(&extents->name.bytes);                        \
@@ -171,6 +183,7 @@ static bool read_once(struct reader* r, const struct caml_heap_counted* h,
   read_jemalloc(r, s);
   add_free_pools(&some, s);
   read_hooks(&h->arena->extents, s);
+  add_cached(&h->arena->cache, s);
   add_missing(s);
   s->decay_stretch = atomic_load(&h->arena->budget.stretch);
   s->heap_limit = h->heap_limit;
