@@ -262,7 +262,7 @@ def micro(context):
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,
          os.path.join(context.programs, "micro.c")] + sources
-        + ["-I", arena,
+        + ["-I", arena, "-I", os.path.join(context.source, "runtime-jemalloc", "heap"),
            "-I", os.path.join(context.build, "tree", "runtime"),
            os.path.join(context.build, "tree", "runtime", "jemalloc.o"),
            "-lpthread", "-lm"], check=True)

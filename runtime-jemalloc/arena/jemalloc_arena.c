@@ -148,14 +148,9 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   void *block = je_mallocx(below, arena->flags), *other;
   assert(below < size && more_tries >= 0);
   if (block == NULL) return NULL;
-  if (je_xallocx(block, size, 0, arena->flags) >= size) {
-    /* as in caml_arena_get */
-    caml_extents_clear_fresh(&arena->extents, (char*)block + below);
-    return block;
-  }
+  if (je_xallocx(block, size, 0, arena->flags) >= size) return block;
   other = more_tries > 0
     ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
-  caml_extents_clear_fresh(&arena->extents, block); /* it goes back */
   je_sdallocx(block, below, arena->flags);
   return other;
 }
@@ -211,16 +206,12 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   bool large = size > SLAB_BLOCK_MOST;
   void* block;
   assert(size > 0);
-  if (large) atomic_fetch_add(&arena->extents.large, 1);
+  caml_extents_begin_get(large ? CAML_GETTING_LARGE : CAML_GETTING_SMALL);
   block = get(arena, size);
   if (block == NULL) block = get_after_trim(arena, size);
-  if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
-  /* it may have been noted as a slab of pools, and may become one of dirty
-     pages later */
-  if (block != NULL) caml_extents_clear_fresh(&arena->extents, block);
   assert(size < 16 || (uintptr_t)block % 16 == 0);
   return block;
 }
@@ -236,6 +227,7 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
 void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
                             size_t size) {
   void* block = caml_cache_get(&arena->cache, shard, size);
+  if (block != NULL) caml_extents_begin_get(CAML_GETTING_LARGE); /* nothing */
   if (size > CAML_CACHE_BLOCK_MOST) caml_cache_empty(&arena->cache);
   return block != NULL ? block : caml_arena_get(arena, size);
 }
@@ -246,28 +238,18 @@ void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
     caml_arena_put(arena, block, size);
 }
 
-size_t caml_arena_committed(const struct caml_arena* arena) {
-  return atomic_load_explicit(&arena->extents.commit.bytes,
-                              memory_order_relaxed)
-    + atomic_load_explicit(&arena->extents.in_blocks, memory_order_relaxed);
-}
-
-/* Blocks with mappings of their own are freed, too, so the difference may be
-   negative. */
-void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
-                         size_t before) {
-  ssize_t committed;
+void caml_arena_populate(void* p, size_t size) {
   assert(p != NULL && size > 0);
-  committed = (ssize_t)(caml_arena_committed(arena) - before);
-  if (committed > 0 && (size_t)committed >= size / 2)
-    caml_extents_fill(p, size);
+  if (caml_extents_got() >= size / 2) caml_extents_fill(p, size);
 }
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = caml_pools_get(&arena->pools, shard);
   assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
-  if (pool == NULL) pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
+  if (pool != NULL) return pool;
+  caml_extents_begin_get(CAML_GETTING_LARGE); /* no slab */
+  pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
   return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
 }
 
@@ -465,7 +447,6 @@ bool caml_arena_decay(struct caml_arena* arena) {
 
 bool caml_arena_destroy(struct caml_arena* arena) {
   bool done;
-  assert(atomic_load(&arena->extents.large) == 0);
   caml_extents_close(&arena->extents, true);
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
   if (done) {

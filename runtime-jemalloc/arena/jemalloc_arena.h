@@ -77,18 +77,10 @@ void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
                            void* block, size_t size);
 
-/* Bytes of address space without pages that were taken for blocks, since the
-   arena was made: those of the hook commit, and blocks with mappings of their
-   own that are in use.  Relaxed: other threads commit at any time, so no figure
-   is exact. */
-size_t caml_arena_committed(const struct caml_arena* arena);
-
-/* A new block of [size] bytes will be filled.  If most of it was committed
-   since caml_arena_committed returned [before], it gets its pages by one
-   system call.  Other threads commit too, so that is a guess.  What the block
+/* The block of [size] bytes that the calling thread got last will be filled.  If
+   most of it had no pages, it gets them by one system call.  What the block
    holds stays.  Where the kernel refuses, pages come when they are touched. */
-void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
-                         size_t before);
+void caml_arena_populate(void* p, size_t size);
 
 /* Gives all unused pages, dirty and muzzy, back to the system before it
    returns, and trims.  False if jemalloc refused. */

@@ -165,7 +165,8 @@ static struct caml_cached* find(struct caml_cache_shard* shard, unsigned class,
   unsigned found = find_some(shard, class, caml_cache_last_class(class));
   if (found == CAML_CACHE_CLASSES) {
     add(&shard->misses, 1);
-    if (shard->bytes > 0) *another = take_another(shard, class);
+    if (caml_cache_is_too_much(&shard->bound, shard->bytes))
+      *another = take_another(shard, class);
     return NULL;
   }
   add(&shard->hits, 1);

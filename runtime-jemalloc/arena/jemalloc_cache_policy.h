@@ -84,6 +84,13 @@ static inline bool caml_cache_has_room(const struct caml_cache_bound* bound,
   return kept + size <= bound->first + bound->earned;
 }
 
+/* Of [kept] bytes none serves: is one of these blocks to go, so that jemalloc
+   has it?  What may be kept at first may be kept in vain. */
+static inline bool caml_cache_is_too_much(const struct caml_cache_bound* bound,
+                                          size_t kept) {
+  return kept > bound->first;
+}
+
 /* How many blocks of a class there are, and how few there were since they were
    last looked at.  So many have not been touched: they lie below the others. */
 struct caml_cache_level {

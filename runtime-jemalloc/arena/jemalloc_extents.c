@@ -413,15 +413,16 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
-static _Atomic uintptr_t* fresh_slab(struct caml_extents* extents,
-                                    const void* p) {
-  uintptr_t n = (uintptr_t)p / CAML_SLAB_SIZE;
-  return &extents->fresh_slabs[n % CAML_FRESH_SLABS];
+/* Of the calling thread */
+static _Thread_local struct { enum caml_getting what; size_t got; } getting;
+
+void caml_extents_begin_get(enum caml_getting what) {
+  getting.what = what;
+  getting.got = 0;
 }
 
-bool caml_extents_clear_fresh(struct caml_extents* extents, void* p) {
-  uintptr_t slab = (uintptr_t)p;
-  return atomic_compare_exchange_strong(fresh_slab(extents, p), &slab, 0);
+size_t caml_extents_got(void) {
+  return getting.got;
 }
 
 /* What is mapped stays accessible, and its pages come when they are touched.
@@ -430,9 +431,6 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   char* p = (char*)addr + offset;
-  /* what is as large and as aligned as a slab of pools is one, and its pools
-     are not in use yet */
-  bool slab = length == CAML_SLAB_SIZE && (uintptr_t)p % CAML_SLAB_SIZE == 0;
   assert(offset + length <= size && caml_is_pages(p, length));
   (void)size;
   (void)arena_ind;
@@ -440,14 +438,12 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     caml_huge_count(&extents->huge, p, length, true);
     return false;
   }
-  /* also with the page that jemalloc 5.3.0 puts behind it */
-  if (length / CAML_SLAB_SIZE == 1)
-    atomic_store(fresh_slab(extents, p), (uintptr_t)p);
-  if (slab)
+  getting.got += length;
+  if (getting.what == CAML_GETTING_SLAB)
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
-  if (length <= SLAB_MOST && atomic_load(&extents->large) == 0)
+  if (getting.what == CAML_GETTING_SMALL && length <= SLAB_MOST)
     caml_extents_fill(p, length);
   count(&extents->commit, true, length);
   return false;
@@ -580,6 +576,7 @@ static void* map_block(struct caml_extents* extents, unsigned i, size_t size) {
     note(m, p, size);
   }
   atomic_fetch_add(&extents->in_blocks, m->size);
+  getting.got += m->size;
   return (void*)(uintptr_t)m->start;
 }
 
@@ -653,7 +650,6 @@ void caml_extents_started(struct caml_extents* extents) {
    unmapping, which nobody in the child has: a note of it, or a rest, that is
    too short, so that some address space stays mapped. */
 void caml_extents_postfork_child(struct caml_extents* extents) {
-  atomic_store(&extents->large, 0); /* threads that are not here */
   atomic_store(&extents->trimmer, 0);
   caml_limits_postfork_child(&extents->limits);
   caml_ranked_mutex_postfork_child(&extents->lock);
@@ -665,7 +661,6 @@ void caml_extents_close(struct caml_extents* extents, bool closing) {
 }
 
 void caml_extents_end(struct caml_extents* extents) {
-  assert(atomic_load(&extents->large) == 0);
   caml_ranked_mutex_lock(&extents->lock);
   for (unsigned i = 0; i < CAML_MAPPED_BLOCKS; i++)
     if (extents->mappings[i].size > 0) unmap_block(extents, i);

@@ -189,11 +189,11 @@ static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
   pool_bits missing;
   char* p;
   caml_cache_empty(pools->cache);
+  caml_extents_begin_get(CAML_GETTING_SLAB);
   p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
   if (p == NULL) return NULL;
   slab = make_slab(pools, p);
   if (slab == NULL) {
-    caml_extents_clear_fresh(pools->extents, p); /* it goes back */
     je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
     return NULL;
   }
@@ -202,7 +202,7 @@ static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
   memset(slab, 0, sizeof(*slab));
   slab->start = p;
   slab->shard = (uint16_t)shard;
-  if (caml_extents_clear_fresh(pools->extents, p))
+  if (caml_extents_got() > 0)
     caml_huge_count(&pools->extents->huge, p, CAML_SLAB_SIZE, false);
   else
     get_dirty_slab(pools, &pools->shards[shard], slab, missing);

@@ -38,8 +38,8 @@ extern struct caml_heap caml_heap;
 
 /* Bytes in pools and large blocks.  From any thread. */
 static inline size_t caml_heap_in_use(void) {
-  return atomic_load(&caml_heap.in_use.pools)
-    + atomic_load(&caml_heap.in_use.large);
+  return caml_heap_pools_in_use(&caml_heap.in_use)
+    + caml_heap_large_in_use(&caml_heap.in_use);
 }
 
 /* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.

@@ -80,10 +80,9 @@ value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
                            tag_t tag, reserved_t reserved
                            CAML_HEAP_PINNED_PARAMETER) {
   bool fill = is_to_be_filled(wosize, tag);
-  size_t before = fill ? caml_arena_committed(&caml_heap.arena) : 0;
   value* block = alloc_in_limit(heap, wosize, tag, reserved CAML_HEAP_PINNED);
   if (fill && block != NULL)
-    caml_arena_populate(&caml_heap.arena, block, Bsize_wsize(wosize), before);
+    caml_arena_populate(block, Bsize_wsize(wosize));
   return block;
 }
 

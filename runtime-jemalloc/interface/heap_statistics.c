@@ -159,8 +159,8 @@ static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
   uint64_t moment;
   caml_pools_lock(&h->arena->pools);
   moment = epoch(r, true);
-  s->pools = atomic_load(&h->in_use->pools);
-  s->large_blocks = atomic_load(&h->in_use->large);
+  s->pools = caml_heap_pools_in_use(h->in_use);
+  s->large_blocks = caml_heap_large_in_use(h->in_use);
   *some = caml_pools_free_locked(&h->arena->pools);
   caml_pools_unlock(&h->arena->pools);
   return moment;
