@@ -75,6 +75,14 @@ static bool is_exact(size_t page) {
   return je_nallocx(9 * page, 0) == 9 * page;
 }
 
+/* Does jemalloc itself let blocks begin at any line of a page? */
+static bool is_cache_oblivious(void) {
+  bool is = true;
+  size_t size = sizeof(is);
+  je_mallctl("opt.cache_oblivious", &is, &size, NULL, 0);
+  return is;
+}
+
 /* Why there is no arena, in words, as far as is known.  jemalloc does not start
    where the kernel's pages are larger than those that it was built for. */
 static const char* why_not(void) {
@@ -121,6 +129,7 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
   arena->exact = is_exact(arena->extents.page);
+  arena->coloured = !is_cache_oblivious();
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
   caml_pools_init(&arena->pools, &arena->extents, &arena->cache,
                   arena->flags | MALLOCX_ALIGN(CAML_SLAB_SIZE));
@@ -224,16 +233,43 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
+/* jemalloc puts a block of four of its pages or more at the start of a page.  So
+   the first lines of all of them, which a sweep reads, would share one set of
+   the processor's first cache.  Where there is room in the last page, a block
+   begins at another line of the first: sweeping 300,000 strings of 64 KiB takes
+   two thirds of the time (85 ms for 125, by perf). */
+#define LINE ((size_t)64)
+
+static bool is_coloured(const struct caml_arena* arena, size_t size) {
+  return arena->coloured && size > arena->extents.page / 2 * 7;
+}
+
+static void* coloured(const struct caml_arena* arena, char* block,
+                      size_t size) {
+  size_t page = arena->extents.page, lines = (-size & (page - 1)) / LINE + 1;
+  if (block == NULL || !is_coloured(arena, size)) return block;
+  assert((uintptr_t)block % page == 0);
+  return block + (uintptr_t)block / page % lines * LINE;
+}
+
+static void* uncoloured(const struct caml_arena* arena, void* block,
+                        size_t size) {
+  return is_coloured(arena, size)
+    ? (void*)((uintptr_t)block & -arena->extents.page) : block;
+}
+
 void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
                             size_t size) {
   void* block = caml_cache_get(&arena->cache, shard, size);
   if (block != NULL) caml_extents_begin_get(CAML_GETTING_LARGE); /* nothing */
   if (size > CAML_CACHE_BLOCK_MOST) caml_cache_empty(&arena->cache);
-  return block != NULL ? block : caml_arena_get(arena, size);
+  if (block == NULL) block = caml_arena_get(arena, size);
+  return coloured(arena, block, size);
 }
 
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
                            void* block, size_t size) {
+  block = uncoloured(arena, block, size);
   if (!caml_cache_put(&arena->cache, shard, block, size))
     caml_arena_put(arena, block, size);
 }

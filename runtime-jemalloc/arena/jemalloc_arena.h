@@ -39,6 +39,7 @@ struct caml_arena {
   unsigned index;              /* jemalloc's number of the arena */
   bool exact;                  /* large sizes are not rounded up further than
                                   to jemalloc's page */
+  bool coloured;               /* see caml_arena_get_cached */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   struct caml_ranked_mutex statistics, trim; /* before jemalloc's own locks */
 };
@@ -71,7 +72,8 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
 
 /* As these two, for blocks that come and go: what was put is kept for a while,
    for whoever gets from the same [shard], any number, a different one for each
-   domain: jemalloc_cache.h. */
+   domain: jemalloc_cache.h.  Aligned to 16 bytes: blocks of pages begin at
+   different lines of them. */
 void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
                             size_t size);
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,

@@ -104,6 +104,14 @@ static void what_was_kept_in_vain_takes_room(void** state) {
   assert_true(has_room(MIB)); /* no less than at first */
 }
 
+static void what_is_kept_at_first_stays_in_vain(void** state) {
+  (void)state;
+  caml_cache_bound_look(&bound, 64 * MIB, 1);
+  caml_cache_bound_found(&bound, 3 * MIB);
+  assert_false(caml_cache_is_too_much(&bound, MIB));
+  assert_true(caml_cache_is_too_much(&bound, MIB + 1));
+}
+
 /* Ages: a look every 100 ms, as of the thread that purges */
 
 static struct caml_cache_level level;
@@ -171,6 +179,7 @@ int main(void) {
     cmocka_unit_test_setup(what_was_found_makes_room_up_to_half_of_the_heap,
                            setup),
     cmocka_unit_test_setup(what_was_kept_in_vain_takes_room, setup),
+    cmocka_unit_test_setup(what_is_kept_at_first_stays_in_vain, setup),
     cmocka_unit_test(what_is_new_stays_for_half_of_the_decay),
     cmocka_unit_test(what_is_not_touched_is_gone_when_it_has_passed),
     cmocka_unit_test(what_is_touched_stays),
