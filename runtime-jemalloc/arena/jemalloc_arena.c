@@ -233,11 +233,11 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
-/* jemalloc puts a block of four of its pages or more at the start of a page.  So
-   the first lines of all of them, which a sweep reads, would share one set of
-   the processor's first cache.  Where there is room in the last page, a block
-   begins at another line of the first: sweeping 300,000 strings of 64 KiB takes
-   two thirds of the time (85 ms for 125, by perf). */
+/* jemalloc puts a block of four of its pages or more at the start of a page.
+   So the first lines of all of them, which a sweep reads, would share one set
+   of the processor's first cache.  Where there is room in the last page, a
+   block begins at another line of the first: sweeping 300,000 strings of 64 KiB
+   takes two thirds of the time (85 ms for 125, by perf). */
 #define LINE ((size_t)64)
 
 static bool is_coloured(const struct caml_arena* arena, size_t size) {
@@ -261,6 +261,7 @@ static void* uncoloured(const struct caml_arena* arena, void* block,
 void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
                             size_t size) {
   void* block = caml_cache_get(&arena->cache, shard, size);
+  assert(size > 0);
   if (block != NULL) caml_extents_begin_get(CAML_GETTING_LARGE); /* nothing */
   if (size > CAML_CACHE_BLOCK_MOST) caml_cache_empty(&arena->cache);
   if (block == NULL) block = caml_arena_get(arena, size);
@@ -269,6 +270,7 @@ void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
 
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
                            void* block, size_t size) {
+  assert(block != NULL && size > 0);
   block = uncoloured(arena, block, size);
   if (!caml_cache_put(&arena->cache, shard, block, size))
     caml_arena_put(arena, block, size);

@@ -79,8 +79,8 @@ void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
                            void* block, size_t size);
 
-/* The block of [size] bytes that the calling thread got last will be filled.  If
-   most of it had no pages, it gets them by one system call.  What the block
+/* The block of [size] bytes that the calling thread got last will be filled.
+   If most of it had no pages, it gets them by one system call.  What the block
    holds stays.  Where the kernel refuses, pages come when they are touched. */
 void caml_arena_populate(void* p, size_t size);
 

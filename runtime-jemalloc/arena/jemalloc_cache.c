@@ -51,7 +51,12 @@ static bool try_enter(struct caml_cache_shard* shard) {
   return true;
 }
 
+/* The calling thread is in the shard. */
+#define assert_entered(shard)                                                 \
+  assert(caml_rank_is_held(CAML_RANK_CACHE) && (shard)->entered)
+
 static void leave(struct caml_cache_shard* shard) {
+  assert_entered(shard);
   caml_rank_drop(CAML_RANK_CACHE);
   atomic_store_explicit(&shard->entered, false, memory_order_release);
 }
@@ -66,6 +71,7 @@ static void note_used(struct caml_cache* cache, unsigned n) {
 /* [used], [entered] and [closed] in this order: see [caml_cache_close]. */
 static bool enter_if_free(struct caml_cache* cache, unsigned n) {
   struct caml_cache_shard* shard = &cache->shards[n];
+  assert(n < CAML_CACHE_SHARDS);
   note_used(cache, n);
   if (!try_enter(shard)) return false;
   if (atomic_load(&cache->closed) == 0) return true;
@@ -83,9 +89,6 @@ static struct caml_cache_shard* enter(struct caml_cache* cache, unsigned n) {
   while (!enter_if_free(cache, n)) wait_a_moment();
   return &cache->shards[n];
 }
-
-#define assert_entered(shard)                                                 \
-  assert(caml_rank_is_held(CAML_RANK_CACHE) && (shard)->entered)
 
 /* A sum that only who is in the shard changes */
 static void add(_Atomic size_t* sum, size_t n) {
@@ -135,6 +138,7 @@ static struct caml_cached* pop(struct caml_cache_shard* shard,
 static unsigned find_some(const struct caml_cache_shard* shard, unsigned class,
                           unsigned last) {
   unsigned word = class / 64, found;
+  assert(class <= last && last < CAML_CACHE_CLASSES);
   uint64_t bits = shard->some[word] & -((uint64_t)1 << class % 64);
   while (bits == 0 && word < last / 64) bits = shard->some[++word];
   if (bits == 0) return CAML_CACHE_CLASSES;
@@ -176,6 +180,7 @@ static struct caml_cached* find(struct caml_cache_shard* shard, unsigned class,
 
 void* caml_cache_get(struct caml_cache* cache, unsigned n, size_t size) {
   struct caml_cached *block, *another = NULL;
+  assert(cache->extents != NULL);
   if (!is_cached_size(size)) return NULL;
   size = je_nallocx(size, cache->flags); /* as jemalloc would round it up */
   n %= CAML_CACHE_SHARDS;
@@ -217,6 +222,7 @@ static bool keep(struct caml_cache* cache, struct caml_cache_shard* shard,
 bool caml_cache_put(struct caml_cache* cache, unsigned n, void* block,
                     size_t size) {
   bool kept;
+  assert(block != NULL && size > 0);
   if (!is_cached_size(size) || atomic_load(&cache->decay_ms) == 0)
     return false;
   size = je_sallocx(block, cache->flags);
@@ -236,6 +242,7 @@ static struct caml_cached* cut(struct caml_cache_stack* stack, uint32_t n,
   struct caml_cached* first;
   for (uint32_t i = stack->level.n; i > 0; i--) at = &(*at)->next;
   first = *at;
+  assert(n > 0 && first != NULL);
   *at = NULL;
   for (at = &first; n > 0; n--) {
     assert(is_untouched(*at));
@@ -259,6 +266,7 @@ static struct caml_cached* take_class(struct caml_cache_shard* shard,
   n = caml_cache_untouched(&stack->level);
   if (n == 0) return rest;
   bytes = n * caml_cache_class_size(class);
+  assert(bytes <= shard->bytes);
   add(&shard->bytes, -bytes);
   if (!all) caml_cache_bound_vain(&shard->bound, bytes);
   rest = cut(stack, n, rest);
@@ -278,6 +286,7 @@ static bool give_back(struct caml_cache* cache, struct caml_cached* block) {
   bool any = block != NULL;
   while (block != NULL) {
     struct caml_cached* next = block->next;
+    assert(!caml_rank_is_held(CAML_RANK_CACHE));
     je_dallocx(block, cache->flags);
     block = next;
   }

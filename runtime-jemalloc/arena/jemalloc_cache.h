@@ -14,8 +14,8 @@
    cuts and merges extents for each block of more than its slabs.
 
    Each domain has a shard, in which it finds what it has freed itself.  On a
-   hit, nothing is written that another domain's shard has, or jemalloc.  Domains
-   whose numbers are CAML_CACHE_SHARDS apart share one.
+   hit, nothing is written that another domain's shard has, or jemalloc.
+   Domains whose numbers are CAML_CACHE_SHARDS apart share one.
 
    What is kept is free: it counts as dirty, and goes
      - when nobody has touched it for half of the decay time;

@@ -24,6 +24,7 @@ void caml_cache_bound_look(struct caml_cache_bound* bound, size_t heap,
   bound->first = first / shards;
   bound->most = heap / CAML_CACHE_PART / shards;
   bound->earned = at_most(bound->earned, bound->most - bound->first);
+  assert(bound->first <= bound->most);
 }
 
 void caml_cache_bound_found(struct caml_cache_bound* bound, size_t size) {
@@ -37,6 +38,7 @@ void caml_cache_bound_vain(struct caml_cache_bound* bound, size_t size) {
 
 /* [now] may be before [looked]: another thread has looked meanwhile. */
 bool caml_cache_is_due(uint64_t looked, ssize_t ms, uint64_t now) {
+  assert(ms >= -1);
   return ms >= 0 && now >= looked + (uint64_t)ms / 2;
 }
 

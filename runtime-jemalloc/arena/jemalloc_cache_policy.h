@@ -14,9 +14,9 @@
    which block serves: decisions, without a clock and without memory.
 
    A shard may keep little at first, and more by each block that was found in
-   it, up to half of the heap: what a sweep frees at once is as much as that, and
-   is about to be taken again.  It may keep less by each block that was kept in
-   vain. */
+   it, up to half of the heap: what a sweep frees at once is as much as that,
+   and is about to be taken again.  It may keep less by each block that was kept
+   in vain. */
 
 #ifndef CAML_JEMALLOC_CACHE_POLICY_H
 #define CAML_JEMALLOC_CACHE_POLICY_H
@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "jemalloc_assert.h"
 
 /* Bytes of the blocks that are cached.  Smaller ones lie in pools. */
 #define CAML_CACHE_BLOCK_LEAST ((size_t)4 << 10)
@@ -46,11 +47,13 @@
    CAML_CACHE_BLOCK_MOST.  All blocks of a class have the bytes of
    [caml_cache_class_size] at least. */
 static inline unsigned caml_cache_class(size_t size) {
+  assert(size >= CAML_CACHE_BLOCK_LEAST && size <= CAML_CACHE_BLOCK_MOST);
   return size < CAML_CACHE_FINE_MOST ? (unsigned)(size >> 10)
     : 12 + (unsigned)(size >> 12);
 }
 
 static inline size_t caml_cache_class_size(unsigned class) {
+  assert(class < CAML_CACHE_CLASSES);
   return class < 16 ? (size_t)class << 10 : (size_t)(class - 12) << 12;
 }
 
@@ -102,6 +105,7 @@ static inline void caml_cache_count_put(struct caml_cache_level* level) {
 }
 
 static inline void caml_cache_count_get(struct caml_cache_level* level) {
+  assert(level->n > 0 && level->least <= level->n);
   level->n--;
   if (level->n < level->least) level->least = level->n;
 }

@@ -438,6 +438,7 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     caml_huge_count(&extents->huge, p, length, true);
     return false;
   }
+  assert(getting.what <= CAML_GETTING_SLAB);
   getting.got += length;
   if (getting.what == CAML_GETTING_SLAB)
     caml_huge_count(&extents->huge, p, length, true);

@@ -116,8 +116,8 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
 void caml_extents_started(struct caml_extents* extents);
 
 /* The calling thread begins to get something; between two of these it gets
-   nothing else.  The hooks run on its own thread, so that it knows what they did
-   for it. */
+   nothing else.  The hooks run on its own thread, so that it knows what they
+   did for it. */
 void caml_extents_begin_get(enum caml_getting what);
 
 /* Bytes of address space without pages that the calling thread took since. */

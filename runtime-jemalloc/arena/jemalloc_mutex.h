@@ -50,8 +50,8 @@ enum caml_rank {
   CAML_RANK_SHARD,      /* of the first shard of the pools; the others follow */
   CAML_RANK_EXTENTS = CAML_RANK_SHARD + CAML_POOL_SHARDS,
   CAML_RANK_HUGE,
-  CAML_RANK_CACHE,      /* a shard of struct caml_cache: no mutex, but one thread
-                           at a time */
+  CAML_RANK_CACHE,      /* a shard of struct caml_cache, which is no mutex: one
+                           thread at a time enters it */
   CAML_N_RANKS
 };
 

@@ -10,10 +10,10 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Bytes in use by the runtime: a shard for each domain, which adds and subtracts
-   there, summed by who reads.  A block that another domain frees leaves less
-   than nothing in a shard; the sum is right.  Independent of the OCaml
-   runtime. */
+/* Bytes in use by the runtime: a shard for each domain, which adds and
+   subtracts there, summed by who reads.  A block that another domain frees
+   leaves less than nothing in a shard; the sum is right.  Independent of the
+   OCaml runtime. */
 
 #ifndef CAML_HEAP_IN_USE_H
 #define CAML_HEAP_IN_USE_H
