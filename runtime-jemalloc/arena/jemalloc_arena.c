@@ -246,10 +246,12 @@ static bool is_coloured(const struct caml_arena* arena, size_t size) {
 
 static void* coloured(const struct caml_arena* arena, char* block,
                       size_t size) {
-  size_t page = arena->extents.page, lines = (-size & (page - 1)) / LINE + 1;
+  size_t page = arena->extents.page;
+  unsigned lines = (unsigned)((-size & (page - 1)) / LINE) + 1;
+  unsigned number = (unsigned)((uintptr_t)block >> __builtin_ctzl(page));
   if (block == NULL || !is_coloured(arena, size)) return block;
   assert((uintptr_t)block % page == 0);
-  return block + (uintptr_t)block / page % lines * LINE;
+  return block + number % lines * LINE;
 }
 
 static void* uncoloured(const struct caml_arena* arena, void* block,
@@ -268,12 +270,15 @@ void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
   return coloured(arena, block, size);
 }
 
+/* A block that was found may be larger than what was asked for, so jemalloc
+   looks up how large it is. */
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
                            void* block, size_t size) {
   assert(block != NULL && size > 0);
   block = uncoloured(arena, block, size);
-  if (!caml_cache_put(&arena->cache, shard, block, size))
-    caml_arena_put(arena, block, size);
+  if (caml_cache_put(&arena->cache, shard, block, size)) return;
+  if (size > CAML_CACHE_BLOCK_MOST) caml_arena_put(arena, block, size);
+  else je_dallocx(block, arena->flags);
 }
 
 void caml_arena_populate(void* p, size_t size) {

@@ -78,7 +78,7 @@ struct caml_cache {
 void caml_cache_init(struct caml_cache* cache,
                      const struct caml_extents* extents, int flags);
 
-/* A block of [size] bytes or up to an eighth more, or NULL.  [shard] is any
+/* A block of [size] bytes or somewhat more, or NULL.  [shard] is any
    number, a different one for each domain.  From any thread. */
 void* caml_cache_get(struct caml_cache* cache, unsigned shard, size_t size);
 

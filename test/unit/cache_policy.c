@@ -39,16 +39,18 @@ static void a_class_has_no_smaller_block(void** state) {
   assert_int_equal(before + 1, CAML_CACHE_CLASSES);
 }
 
-static void what_serves_is_an_eighth_larger_at_most(void** state) {
+static void what_serves_is_not_much_larger(void** state) {
   (void)state;
   for (unsigned class = caml_cache_class(CAML_CACHE_BLOCK_LEAST);
        class < CAML_CACHE_CLASSES; class++) {
     size_t size = caml_cache_class_size(class);
     unsigned last = caml_cache_last_class(class);
     assert_in_range(last, class, CAML_CACHE_CLASSES - 1);
-    assert_in_range(caml_cache_class_size(last), size, size + size / 8);
-    if (size < 16 * KIB) assert_int_equal(last, class);
+    assert_in_range(caml_cache_class_size(last), size,
+                    size + size / (size < 16 * KIB ? 4 : 8));
   }
+  assert_int_equal(caml_cache_last_class(caml_cache_class(8 * KIB)),
+                   caml_cache_class(10 * KIB));
   assert_int_equal(caml_cache_last_class(caml_cache_class(32 * KIB)),
                    caml_cache_class(36 * KIB));
 }
@@ -174,7 +176,7 @@ static void a_look_of_another_thread_counts(void** state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test(a_class_has_no_smaller_block),
-    cmocka_unit_test(what_serves_is_an_eighth_larger_at_most),
+    cmocka_unit_test(what_serves_is_not_much_larger),
     cmocka_unit_test_setup(at_first_a_64th_of_the_heap, setup),
     cmocka_unit_test_setup(what_was_found_makes_room_up_to_half_of_the_heap,
                            setup),
