@@ -29,6 +29,12 @@
    in no pool: it holds four of 7 KiB or two of 14 */
 #define SLAB_MOST ((size_t)28 << 10)
 
+/* jemalloc's slabs of a heap that grows get their pages so many bytes at a time,
+   or a part of the heap if that is less: with 256 KiB, a fifteenth of the calls
+   that each slab would take */
+#define AHEAD_MOST ((size_t)256 << 10)
+#define AHEAD_PART 64
+
 /* Bytes that the kernel fills in a few milliseconds */
 #define FILL_STEP ((size_t)16 << 20)
 
@@ -203,6 +209,9 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   p = get_mapping(extents, size, alignment);
   if (p == NULL) return NULL;
   note_mapping(extents, (uintptr_t)p, size);
+  if (!data)
+    extents->ahead =
+      (struct caml_ahead){ (uintptr_t)p, (uintptr_t)p, (uintptr_t)p + size };
   if (data) caml_huge_refuse(p, size);
   else caml_huge_mapped(&extents->huge, p, size);
   return p;
@@ -425,12 +434,35 @@ size_t caml_extents_got(void) {
   return getting.got;
 }
 
+/* [length] bytes from [p] are committed.  Returns how many to fill from there
+   on: none if it was done, more than these where nothing was ever committed. */
+static size_t advance(struct caml_extents* extents, uintptr_t p,
+                      size_t length, bool fill) {
+  size_t size = fill ? length : 0;
+  size_t most = caml_extents_committed(extents) / AHEAD_PART & -extents->page;
+  struct caml_ahead* ahead = &extents->ahead;
+  caml_ranked_mutex_lock(&extents->lock);
+  if (p >= ahead->frontier && p + length <= ahead->end) {
+    if (p + length <= ahead->filled) size = 0;
+    if (most > AHEAD_MOST) most = AHEAD_MOST;
+    if (size > 0 && most > size) size = most;
+    if (size > ahead->end - p) size = ahead->end - p;
+    if (size > 0) ahead->filled = p + size;
+    ahead->frontier = p + length;
+  }
+  caml_ranked_mutex_unlock(&extents->lock);
+  return size;
+}
+
 /* What is mapped stays accessible, and its pages come when they are touched.
    Those of jemalloc's own slabs come now, since blocks will fill them. */
 static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   char* p = (char*)addr + offset;
+  bool fill = getting.what == CAML_GETTING_SMALL && length <= SLAB_MOST
+    && !is_trimming(extents);
+  size_t to_fill = advance(extents, (uintptr_t)p, length, fill);
   assert(offset + length <= size && caml_is_pages(p, length));
   (void)size;
   (void)arena_ind;
@@ -444,8 +476,7 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
-  if (getting.what == CAML_GETTING_SMALL && length <= SLAB_MOST)
-    caml_extents_fill(p, length);
+  if (to_fill > 0) caml_extents_fill(p, to_fill);
   count(&extents->commit, true, length);
   return false;
 }

@@ -86,6 +86,12 @@ struct caml_extent_count {
    are not in use yet */
 enum caml_getting { CAML_GETTING_SMALL, CAML_GETTING_LARGE, CAML_GETTING_SLAB };
 
+/* The newest mapping, up to [end], of which nothing from [frontier] on was ever
+   committed; up to [filled] it may have its pages already. */
+struct caml_ahead {
+  uintptr_t frontier, filled, end;
+};
+
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   size_t page; /* jemalloc's, which may be larger than the kernel's */
@@ -102,6 +108,7 @@ struct caml_extents {
   struct caml_ranked_mutex lock; /* of [mappings] and what follows */
   bool kept[CAML_MAPPED_BLOCKS]; /* not unmapped, though there is no block */
   _Atomic size_t in_blocks;      /* bytes */
+  struct caml_ahead ahead;
   struct caml_rest* rests; /* of the mappings that were made for small ones */
 };
 #undef CAML_EXTENT_COUNT

@@ -206,6 +206,35 @@ static void a_slab_gets_its_pages(void** state) {
   caml_arena_put(&arena, large, 20 << 10);
 }
 
+/* How many bytes are resident from the first block of 5 KiB on, in a heap of
+   [heap] bytes before that */
+static size_t filled_ahead(size_t heap) {
+  char *large = caml_arena_get(&arena, heap), *small;
+  size_t resident;
+  assert_non_null(large);
+  small = caml_arena_get(&arena, 5 << 10);
+  assert_non_null(small);
+  resident = smaps_resident(small, MIB);
+  caml_arena_put(&arena, small, 5 << 10);
+  caml_arena_put(&arena, large, heap);
+  return resident;
+}
+
+static void a_small_heap_fills_what_it_needs(void** state) {
+  (void)state;
+  need_populate();
+  if (PAGE != 4096) skip(); /* the slabs are others */
+  assert_int_equal(filled_ahead(MIB), 20 << 10);
+}
+
+/* The next slabs there need no call. */
+static void a_large_heap_fills_some_slabs_at_once(void** state) {
+  (void)state;
+  need_populate();
+  if (PAGE != 4096) skip();
+  assert_int_equal(filled_ahead(32 * MIB), 256 << 10);
+}
+
 static void pools_serve_large_blocks(void** state) {
   size_t n = BLOCKS(4096), size = 2 * MIB, mapped;
   size_t n_large = n * BLOCK * 3 / 4 / size;
@@ -668,6 +697,8 @@ int main(void) {
     T(a_dirty_block_is_left_as_it_is),
     T(what_other_threads_take_does_not_count),
     T(a_slab_gets_its_pages),
+    T(a_small_heap_fills_what_it_needs),
+    T(a_large_heap_fills_some_slabs_at_once),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),
