@@ -19,8 +19,8 @@
 
    What is kept is free: it counts as dirty, and goes
      - when nobody has touched it for half of the decay time;
-     - block by block, when others are asked for than there are, so that
-       jemalloc makes these of it;
+     - block by block, when others are asked for than there are and more is kept
+       than at first, so that jemalloc makes these of it;
      - before jemalloc is asked for anything that is no such block;
      - with every purge that is asked for, and before memory runs out.
    jemalloc_cache_policy.h decides how much is kept and what goes.

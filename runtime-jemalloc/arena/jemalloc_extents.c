@@ -29,9 +29,9 @@
    in no pool: it holds four of 7 KiB or two of 14 */
 #define SLAB_MOST ((size_t)28 << 10)
 
-/* jemalloc's slabs of a heap that grows get their pages so many bytes at a time,
-   or a part of the heap if that is less: with 256 KiB, a fifteenth of the calls
-   that each slab would take */
+/* jemalloc's slabs of a heap that grows get their pages so many bytes at a
+   time, or a part of the heap if that is less: with 256 KiB, a tenth of the
+   calls that it would be with one for each slab */
 #define AHEAD_MOST ((size_t)256 << 10)
 #define AHEAD_PART 64
 
