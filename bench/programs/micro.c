@@ -169,12 +169,22 @@ static double throughput(const struct kind* kind, unsigned threads) {
   return (double)MANY * threads * 1e9 / (double)(now() - began);
 }
 
+/* How many in a hundred were found in the cache since [before] */
+static double found(const struct caml_cache_counts* before) {
+  struct caml_cache_counts now = caml_cache_counts(&arena.cache);
+  size_t hits = now.hits - before->hits, misses = now.misses - before->misses;
+  return hits + misses == 0 ? 0 : 100. * (double)hits / (double)(hits + misses);
+}
+
 static void both(const struct kind* kind) {
+  struct caml_cache_counts before;
   double one;
   throughput(kind, 2); /* memory that is touched for the first time is slow */
   latency(kind);
+  before = caml_cache_counts(&arena.cache);
   one = throughput(kind, 1);
-  printf("\"%s_together\": %.0f, ", kind->name, 1e9 / one);
+  printf("\"%s_together\": %.0f, \"%s_found\": %.0f, ", kind->name, 1e9 / one,
+         kind->name, found(&before));
   printf("\"%s_two_threads\": %.2f, ", kind->name, throughput(kind, 2) / one);
 }
 
