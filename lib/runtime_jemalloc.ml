@@ -13,6 +13,7 @@ type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
 type statistics = {
   pools : int;
   large_blocks : int;
+  shared : int;
   allocated : int;
   active : int;
   dirty : int;
@@ -76,6 +77,20 @@ let decay () =
   if not (decay_unchecked ()) then
     failwith "Runtime_jemalloc.decay: jemalloc refused"
 
+(* Forks *)
+
+external share_unchecked : bool -> unit = "runtime_jemalloc_share" [@@noalloc]
+
+let share_heap () =
+  need ();
+  share_unchecked true
+
+(* The end of a cycle gives it back. *)
+let unshare_heap () =
+  need ();
+  share_unchecked false;
+  Gc.major ()
+
 (* Knobs *)
 
 module Knob = struct
@@ -134,6 +149,7 @@ module Knob = struct
   let idle_pause_ms = number "idle_pause_ms"
   let max_overhead = number "max_overhead"
   let malloc_trim = choice [| false; true |] "malloc_trim"
+  let fork_share = number "fork_share"
 
   let index knob = need (); knob.index
 
@@ -183,21 +199,22 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 34 + 4 * n in
+    let i = 35 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
-  { pools = s.(0); large_blocks = s.(1); allocated = s.(2); active = s.(3);
-    dirty = s.(4); muzzy = s.(5); retained = s.(6); metadata = s.(7);
-    mapped = s.(8); resident = s.(9); address_space = s.(10);
-    dirty_extents = s.(11); muzzy_extents = s.(12); retained_extents = s.(13);
-    dirty_purges = s.(14); dirty_purge_calls = s.(15); dirty_purged = s.(16);
-    muzzy_purges = s.(17); muzzy_purge_calls = s.(18); muzzy_purged = s.(19);
-    decay_stretch = s.(20); heap_limit = s.(21); refused_threads = s.(22);
-    idle_collections = s.(23); idle_given_up = s.(24);
-    idle_compactions = s.(25); idle_returned = s.(26); idle_time = s.(27);
-    longest_delay = s.(28); idle_interrupted = s.(29);
-    longest_chunk = s.(30); overhead_compactions = s.(31);
-    overhead_freed = s.(32); overhead_time = s.(33);
+  { pools = s.(0); large_blocks = s.(1); shared = s.(2);
+    allocated = s.(3); active = s.(4);
+    dirty = s.(5); muzzy = s.(6); retained = s.(7); metadata = s.(8);
+    mapped = s.(9); resident = s.(10); address_space = s.(11);
+    dirty_extents = s.(12); muzzy_extents = s.(13); retained_extents = s.(14);
+    dirty_purges = s.(15); dirty_purge_calls = s.(16); dirty_purged = s.(17);
+    muzzy_purges = s.(18); muzzy_purge_calls = s.(19); muzzy_purged = s.(20);
+    decay_stretch = s.(21); heap_limit = s.(22); refused_threads = s.(23);
+    idle_collections = s.(24); idle_given_up = s.(25);
+    idle_compactions = s.(26); idle_returned = s.(27); idle_time = s.(28);
+    longest_delay = s.(29); idle_interrupted = s.(30);
+    longest_chunk = s.(31); overhead_compactions = s.(32);
+    overhead_freed = s.(33); overhead_time = s.(34);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);

@@ -30,12 +30,13 @@ type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
     (from [allocated] to [resident], extents and purges) is of about that
     moment, unless others keep calling {!Mallctl.refresh}: blocks of other
     domains may come and go while it adds up. In any case [allocated >= pools +
-    large_blocks]. Purges and hooks count from the start of the program; a
-    forked child goes on from its parent's. *)
+    large_blocks + shared]. Purges and hooks count from the start of the program;
+    a forked child goes on from its parent's. *)
 type statistics = {
   pools : int;  (** pools in use *)
   large_blocks : int;  (** large blocks in use *)
-  allocated : int;  (** both, with what jemalloc rounds them up to *)
+  shared : int;  (** in both, set apart at a fork, and not counted there *)
+  allocated : int;  (** all three, with what jemalloc rounds them up to *)
   active : int;  (** in pages that hold some of it *)
   dirty : int;  (** in pages freed and not purged *)
   muzzy : int;  (** in pages purged lazily and not by force *)
@@ -115,6 +116,21 @@ val decay : unit -> unit
     with [background_purge].
     @raise Failure if jemalloc refused. *)
 
+(** {1 Forks}
+
+    After a fork, a process and its children can share the heap as it was then:
+    the collector leaves that part alone in each of them. See
+    [doc/forked-workers.md]. *)
+
+val share_heap : unit -> unit
+(** From now on forks share the heap, however small it is, whatever the knob
+    [fork_share] says; in children too. Best called after [Gc.compact]. *)
+
+val unshare_heap : unit -> unit
+(** Takes back into the heap what this process shares, for the collector to do
+    with as with the rest, and ends a major cycle for that. From now on forks do
+    as the knob says. Other processes are not concerned. *)
+
 (** {1 Knobs}
 
     What [OCAMLRUNPARAM=Xname=value] sets; see runtime-jemalloc-knobs(7). *)
@@ -163,6 +179,10 @@ module Knob : sig
   val malloc_trim : bool t
   (** Does the C library give back its free memory after a collection of an idle
       program and after [Gc.compact], if that is worth it? *)
+
+  val fork_share : int t
+  (** How large a heap is at least that forks share, in bytes; -1: they share
+      none. *)
 
   val get : 'a t -> 'a
   (** The value in force. *)

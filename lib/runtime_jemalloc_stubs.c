@@ -71,6 +71,12 @@ value runtime_jemalloc_decay(value unit) {
   return Val_bool(done);
 }
 
+/* [caml_share_ask] */
+value runtime_jemalloc_share(value share) {
+  caml_heap_control.share(Bool_val(share));
+  return Val_unit;
+}
+
 /* Knobs */
 
 static struct caml_heap_knob* knob(value index) {

@@ -29,6 +29,7 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
+#include "heap_share_part.h"
 
 struct caml_collector caml_collector;
 
@@ -82,6 +83,7 @@ static void skip_third_cycle(void) {
 void caml_heap_decide_compaction(enum caml_cycle_request request,
                                 bool adopted) {
   enum caml_compaction compaction;
+  caml_share_cycle_ended();
   note_who_takes_part();
   note_finalisers();
   caml_heap_measure_cycle(is_ordinary(request, adopted));

@@ -24,6 +24,7 @@
 #include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_share_part.h"
 
 /* space_overhead; in no header */
 #if OCAML_VERSION < 50400
@@ -103,6 +104,7 @@ void caml_heap_measure_cycle(bool ordinary) {
 }
 
 void caml_heap_slice_begins(intnat howmuch, double* extra) {
+  caml_share_settle();
   caml_background_poll(&caml_heap.background);
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();

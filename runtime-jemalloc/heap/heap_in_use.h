@@ -20,6 +20,7 @@
 struct caml_heap_in_use {
   _Atomic size_t pools;
   _Atomic size_t large;
+  _Atomic size_t shared; /* in both, set apart at a fork; not counted there */
 };
 
 #endif /* CAML_HEAP_IN_USE_H */

@@ -36,7 +36,8 @@ struct caml_heap {
 
 extern struct caml_heap caml_heap;
 
-/* Bytes in pools and large blocks.  From any thread. */
+/* Bytes in pools and large blocks, without those set apart at a fork.  From any
+   thread. */
 static inline size_t caml_heap_in_use(void) {
   return atomic_load(&caml_heap.in_use.pools)
     + atomic_load(&caml_heap.in_use.large);

@@ -37,6 +37,8 @@
 /* OCaml's max_int */
 #define CAML_HEAP_LIMIT_MAX (INTPTR_MAX >> 1)
 
+#define CAML_FORK_SHARE_OFF (-1)
+
 enum caml_compact_purge {
   CAML_COMPACT_PURGE_DECAY,
   CAML_COMPACT_PURGE_LAZY,
@@ -88,6 +90,10 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
   KNOB(malloc_trim, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,            \
        "after a collection of an idle program and after Gc.compact the C "    \
        "library gives back its free memory, if that is worth it")             \
+  KNOB(fork_share, "bytes", CAML_FORK_SHARE_OFF, CAML_FORK_SHARE_OFF,         \
+       CAML_HEAP_LIMIT_MAX, "off=-1 on=16777216", CAML_KNOB_ANY_TIME,         \
+       "how large a heap is at least that a process shares with those that "  \
+       "it forks, since the collector leaves it alone in all of them")        \
   KNOB(heap_stats, "", CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_OFF,              \
        CAML_HEAP_STATS_JSON, "off=0 table=1 json=2", CAML_KNOB_ANY_TIME,      \
        "print the statistics of the heap on stderr at exit")

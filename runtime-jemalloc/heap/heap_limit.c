@@ -46,7 +46,7 @@ static size_t needed(mlsize_t wosize) {
 
 /* Without overflow: [max] >= 0 is a limit, [size] may be anything. */
 static bool fits(size_t size, size_t max) {
-  size_t in_use = caml_heap_in_use();
+  size_t in_use = caml_heap_in_use() + atomic_load(&caml_heap.in_use.shared);
   return in_use <= max && size <= max - in_use;
 }
 

@@ -19,6 +19,7 @@
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "heap_jemalloc.h"
+#include "heap_share_part.h"
 #include "heap_sizeclasses.h"
 
 _Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
@@ -60,10 +61,20 @@ static void purge_for_mapped(asize_t size) {
     caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
 }
 
+/* On no page of what is shared */
+static void* get_large(asize_t size) {
+  void* block;
+  if (!caml_share_is_listed(false)) return NULL;
+  while ((block = caml_arena_get(&caml_heap.arena, size)) != NULL
+         && caml_share_touches(block, size))
+    caml_share_plug(block, size);
+  return block;
+}
+
 void* caml_heap_large_alloc(asize_t size) {
   void* block;
   if (size >= CAML_MAPPED_BLOCK) purge_for_mapped(size);
-  block = caml_arena_get(&caml_heap.arena, size);
+  block = get_large(size);
   if (block != NULL) atomic_fetch_add(&caml_heap.in_use.large, size);
   return block;
 }

@@ -22,6 +22,7 @@
 #include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_share_part.h"
 
 static bool statistics(struct caml_heap_statistics* result) {
   struct caml_heap_counted heap = {
@@ -112,6 +113,7 @@ const struct caml_heap_control caml_heap_control = {
   .in_use = in_use,
   .purge = purge,
   .decay = decay,
+  .share = caml_share_ask,
   .arena = arena,
   .mallctl = ctl,
   .mallctlnametomib = je_mallctlnametomib,

@@ -24,7 +24,7 @@
 #include "heap_tweaks.h"
 
 /* Changes whenever the table or a structure in it does. */
-#define CAML_HEAP_CONTROL_VERSION 4
+#define CAML_HEAP_CONTROL_VERSION 5
 
 /* All functions may be called from any thread, with and without the domain
    lock; they touch no OCaml value and do not raise.  Between the start of the
@@ -48,6 +48,9 @@ struct caml_heap_control {
      purge that is under way.  False if jemalloc refused. */
   bool (*purge)(bool lazily);
   bool (*decay)(void);
+
+  /* [caml_share_ask] */
+  void (*share)(bool share);
 
   /* jemalloc's number of the heap's arena */
   unsigned (*arena)(void);

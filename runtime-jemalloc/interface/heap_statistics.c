@@ -149,6 +149,7 @@ static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
   moment = epoch(r, true);
   s->pools = atomic_load(&h->in_use->pools);
   s->large_blocks = atomic_load(&h->in_use->large);
+  s->shared = atomic_load(&h->in_use->shared);
   *some = caml_pools_free_locked(&h->arena->pools);
   caml_pools_unlock(&h->arena->pools);
   return moment;
@@ -157,7 +158,7 @@ static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
 /* A block that came or went while jemalloc added up may be missing in its
    sum. */
 static void add_missing(struct caml_heap_statistics* s) {
-  size_t in_use = s->pools + s->large_blocks;
+  size_t in_use = s->pools + s->large_blocks + s->shared;
   size_t missing = s->allocated < in_use ? in_use - s->allocated : 0;
   s->allocated += missing;
   if (s->active < s->allocated) s->active = s->allocated;

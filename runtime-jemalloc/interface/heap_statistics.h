@@ -32,7 +32,8 @@
 #define CAML_HEAP_STATISTICS(STAT)                                            \
   STAT(pools, "B", "pools in use")                                            \
   STAT(large_blocks, "B", "large blocks in use")                              \
-  STAT(allocated, "B", "both, with what jemalloc rounds them up to")          \
+  STAT(shared, "B", "in both, set apart at a fork; not counted above")        \
+  STAT(allocated, "B", "all three, with what jemalloc rounds them up to")     \
   STAT(active, "B", "in pages that hold some of it")                          \
   STAT(dirty, "B", "in pages freed and not purged")                           \
   STAT(muzzy, "B", "in pages purged lazily and not by force")                 \
