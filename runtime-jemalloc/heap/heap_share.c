@@ -15,7 +15,6 @@
 
 #include <string.h>
 #include "caml/domain.h"
-#include "caml/fiber.h"
 #include "caml/gc_stats.h"
 #include "caml/major_gc.h"
 #include "caml/memory.h"
@@ -103,11 +102,32 @@ static bool is_garbage_in(piece p, header_t hd) {
   return Has_status_hd(hd, garbage_of(p));
 }
 
-/* A slot that is free */
+static header_t* pool_end(piece p) {
+  return (header_t*)(address_of(p) + CAML_POOL_SIZE);
+}
+
+/* A slot that is free; since 5.5, that and so many behind it are. */
 #if OCAML_VERSION < 50500
-#define is_free(hd) ((hd) == 0)
+
+static bool is_free(header_t hd) {
+  return hd == 0;
+}
+
+static mlsize_t slots_from(header_t* hp) {
+  (void)hp;
+  return 1;
+}
+
 #else
-#define is_free(hd) (Has_status_hd(hd, NOT_MARKABLE))
+
+static bool is_free(header_t hd) {
+  return Has_status_hd(hd, NOT_MARKABLE);
+}
+
+static mlsize_t slots_from(header_t* hp) {
+  return is_free(Hd_hp(hp)) ? Wosize_hd(Hd_hp(hp)) + 1 : 1;
+}
+
 #endif
 
 /* Setting apart */
@@ -352,7 +372,6 @@ static void pull_plugs(void) {
 
 struct scan {
   scanning_action f;
-  scanning_action_flags flags;
   void* data;
   const struct caml_share_pages* pages;
   size_t words;
@@ -366,47 +385,54 @@ static void scan_fields(struct scan* s, value* from, value* to) {
   }
 }
 
-/* The stack of a suspended fiber is not of the heap.  It was last written
-   before the continuation was: that is written each time that a fiber is added
-   to the stack. */
-static void scan_continuation(struct scan* s, value v) {
-  value stack = Field(v, 0);
-  if (Ptr_val(stack) != NULL)
-    caml_scan_stack(s->f, s->flags, s->data, Ptr_val(stack), 0);
-}
-
-/* Of the block, the fields in [from, to) */
+/* Of the block, the fields in [from, to).  The stack of a suspended fiber leads
+   to nothing new: it changes only while it runs, and one that is added to it
+   later was running before there was the continuation. */
 static void scan_block(struct scan* s, piece p, header_t* hp, value* from,
                        value* to) {
   header_t hd = Hd_hp(hp);
   value v = Val_hp(hp);
   value *start = (value*)Op_val(v), *end = start + Wosize_hd(hd);
-  if (is_free(hd) || Tag_hd(hd) >= No_scan_tag || is_garbage_in(p, hd)) return;
-  if (Tag_hd(hd) == Cont_tag) {
-    scan_continuation(s, v);
-    return;
-  }
+  if (Tag_hd(hd) >= No_scan_tag || Tag_hd(hd) == Cont_tag
+      || is_garbage_in(p, hd)) return;
   if (Tag_hd(hd) == Closure_tag) start += Start_env_closinfo(Closinfo_val(v));
   scan_fields(s, from > start ? from : start, to < end ? to : end);
 }
 
-static void scan_pool_page(struct scan* s, piece p, uintptr_t page) {
-  mlsize_t words = wsize_sizeclass[sizeclass_of(p)];
-  header_t *from = (header_t*)page, *first = first_block(p);
-  header_t* to = from + Wsize_bsize(CAML_SHARE_PAGE);
-  header_t* end = (header_t*)(address_of(p) + CAML_POOL_SIZE);
-  header_t* hp = from > first ? first + (from - first) / words * words : first;
-  for (; hp < to && hp + words <= end; hp += words)
-    scan_block(s, p, hp, (value*)from, (value*)to);
-  s->words += (size_t)(to - from);
+/* The last block of a pool, from [hp] on, that begins before [at] or there */
+static header_t* skip_to(header_t* hp, header_t* at, mlsize_t words) {
+#if OCAML_VERSION < 50500
+  return hp < at ? hp + (at - hp) / words * words : hp;
+#else
+  while (hp + words * slots_from(hp) <= at) hp += words * slots_from(hp);
+  return hp;
+#endif
+}
+
+/* Returns the last block that it has come to, which may reach into the next
+   page. */
+static header_t* scan_pool_page(struct scan* s, piece p, header_t* hp,
+                                header_t* page) {
+  mlsize_t words = wsize_sizeclass[sizeclass_of(p)], step;
+  header_t* to = page + Wsize_bsize(CAML_SHARE_PAGE);
+  header_t *end = pool_end(p), *last = hp = skip_to(hp, page, words);
+  for (; hp < to && hp + words <= end; hp += words * step) {
+    last = hp;
+    step = slots_from(hp);
+    if (!is_free(Hd_hp(hp)))
+      scan_block(s, p, hp, (value*)page, (value*)to);
+  }
+  s->words += Wsize_bsize(CAML_SHARE_PAGE);
+  return last;
 }
 
 static void scan_pool(struct scan* s, piece p) {
-  uintptr_t start = (uintptr_t)address_of(p);
+  header_t *start = (header_t*)address_of(p), *hp = first_block(p);
   unsigned n = CAML_POOL_SIZE >> CAML_SHARE_PAGE_LOG;
-  uint64_t written = caml_share_written_bits(share.part, start, n);
+  uint64_t written = caml_share_written_bits(share.part, (uintptr_t)start, n);
   for (; written != 0; written &= written - 1)
-    scan_pool_page(s, p, start + __builtin_ctzll(written) * CAML_SHARE_PAGE);
+    hp = scan_pool_page(s, p, hp, start + __builtin_ctzll(written)
+                                          * Wsize_bsize(CAML_SHARE_PAGE));
 }
 
 static void scan_large(struct scan* s, piece p) {
@@ -420,10 +446,25 @@ static void scan_large(struct scan* s, piece p) {
   }
 }
 
+/* Looking at the pages takes some 25 ns each, of which marking does some three
+   words.  Counted as if it were more, so that collecting a private part that is
+   much smaller than the shared one takes a fifth of the time that it takes
+   otherwise, for the same allocation: the cycles are longer. */
+#define PAGE_WORK 16
+
+static void count_work(const struct scan* s) {
+  intnat work = (intnat)(s->words + PAGE_WORK * share.part->count);
+#if OCAML_VERSION < 50500
+  Caml_state->major_work_done_between_slices += work;
+#else
+  Caml_state->mark_work_done_between_slices += work;
+#endif
+}
+
 /* The first domain does it, which there is as long as the process. */
 static void scan_roots(scanning_action f, scanning_action_flags flags,
                        void* data, caml_domain_state* domain) {
-  struct scan s = { .f = f, .flags = flags, .data = data };
+  struct scan s = { .f = f, .data = data };
   if (share.next_hook != NULL) share.next_hook(f, flags, data, domain);
   s.pages = atomic_load(&caml_share_pages);
   if (s.pages == NULL || domain->id != 0
@@ -435,6 +476,7 @@ static void scan_roots(scanning_action f, scanning_action_flags flags,
     piece p = share.pieces[i];
     if (is_large(p)) scan_large(&s, p); else scan_pool(&s, p);
   }
+  if (f == caml_darken) count_work(&s);
   unlock();
 }
 
@@ -452,9 +494,11 @@ static void colour(piece p, header_t* hp) {
 
 static void give_pool_back(piece p) {
   mlsize_t words = wsize_sizeclass[sizeclass_of(p)];
-  header_t* end = (header_t*)(address_of(p) + CAML_POOL_SIZE);
-  for (header_t* hp = first_block(p); hp + words <= end; hp += words)
+  header_t* hp = first_block(p);
+  while (hp + words <= pool_end(p)) {
     colour(p, hp);
+    hp += words * slots_from(hp);
+  }
   caml_share_orphan_pool(address_of(p), sizeclass_of(p));
 }
 
