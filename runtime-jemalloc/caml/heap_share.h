@@ -62,7 +62,17 @@ static inline bool caml_share_holds(value v) {
   return pages != NULL && caml_share_has_page(pages, (uintnat)v);
 }
 
+/* A cycle has ended: gives the part back if that was asked for, or if hardly a
+   page of it is shared any more.  By one domain, inside the stop-the-world
+   section, when colours have changed and before domains take up orphaned
+   pools. */
+void caml_share_cycle_ended(void);
+
 #else
+
+static inline void caml_share_cycle_ended(void)
+{
+}
 
 static inline bool caml_share_exists(void)
 {

@@ -23,13 +23,13 @@
 #include "caml/domain.h"
 #include "caml/heap_compaction.h"
 #include "caml/heap_domain.h"
+#include "caml/heap_share.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
 #include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
-#include "heap_share_part.h"
 
 struct caml_collector caml_collector;
 

@@ -42,12 +42,6 @@ void caml_share_postfork_child(void);
    Before the collector marks or sweeps.  With the domain lock. */
 void caml_share_settle(void);
 
-/* A cycle has ended: gives the part back if that was asked for, or if hardly a
-   page of it is shared any more.  By one domain, inside the stop-the-world
-   section, when colours have changed and before domains take up orphaned
-   pools. */
-void caml_share_cycle_ended(void);
-
 /* A large block is about to be taken: lists what was set apart, since
    jemalloc's slabs hold several blocks of up to 14 KiB, where its pages are of
    4, and a new one may lie beside one of the part.  False without memory.  With the domain

@@ -13,6 +13,7 @@
    fork (caml/heap_share.h), and giving it back.  Included by shared_heap.c
    alone, whose static data it is about. */
 
+#include "caml/heap_domain.h" /* names of before 5.3 */
 #include "heap_share_part.h"
 
 /* What is in no list of a domain's any more, and is not listed as shared yet.
@@ -106,13 +107,15 @@ void caml_share_forget_apart(void)
 void caml_share_orphan_pool(void* p, unsigned sz)
 {
   struct pool* a = p;
-  _Atomic(pool*)* list = a->next_obj != NULL
-    ? &pool_freelist.global_avail_pools[sz]
-    : &pool_freelist.global_full_pools[sz];
   caml_plat_lock_blocking(&pool_freelist.lock);
   a->owner = NULL;
-  a->next = *list;
-  *list = a;
+  if (a->next_obj != NULL) {
+    a->next = pool_freelist.global_avail_pools[sz];
+    pool_freelist.global_avail_pools[sz] = a;
+  } else {
+    a->next = pool_freelist.global_full_pools[sz];
+    pool_freelist.global_full_pools[sz] = a;
+  }
   caml_plat_unlock(&pool_freelist.lock);
 }
 
