@@ -30,8 +30,8 @@ type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
     (from [allocated] to [resident], extents and purges) is of about that
     moment, unless others keep calling {!Mallctl.refresh}: blocks of other
     domains may come and go while it adds up. In any case [allocated >= pools +
-    large_blocks + shared]. Purges and hooks count from the start of the program;
-    a forked child goes on from its parent's. *)
+    large_blocks + shared]. Purges and hooks count from the start of the
+    program; a forked child goes on from its parent's. *)
 type statistics = {
   pools : int;  (** pools in use *)
   large_blocks : int;  (** large blocks in use *)

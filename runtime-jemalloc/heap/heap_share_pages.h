@@ -15,8 +15,8 @@
 
    A page that another process has too is copied as it is written, and the copy
    is this process's alone: /proc/self/pagemap, bit 56.  So all pages that it
-   has alone count as written.  That is exact but where a process that shared them
-   has ended or has written them itself, and then too many count.
+   has alone count as written.  That is exact but where a process that shared
+   them has ended or has written them itself, and then too many count.
 
    It misses those that were written before another fork, which shares them
    again.  So before a fork that [caml_share_written_note] is told of they are

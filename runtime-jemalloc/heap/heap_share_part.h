@@ -14,8 +14,9 @@
 
    A fork sets the heap apart, which costs next to nothing: its lists are moved,
    as a whole, and neither pools nor blocks are looked at.  The next slice of
-   the collector lists the pools and the large blocks, and their pages; up to then
-   the collector does nothing but mark what is overwritten, which does no harm.
+   the collector lists the pools and the large blocks, and their pages; up to
+   then the collector does nothing but mark what is overwritten, which does no
+   harm.
 
    What is set apart is all that there is at that moment, so that nothing in it
    leads out of it but what is written later: the roots that
@@ -44,8 +45,8 @@ void caml_share_settle(void);
 
 /* A large block is about to be taken: lists what was set apart, since
    jemalloc's slabs hold several blocks of up to 14 KiB, where its pages are of
-   4, and a new one may lie beside one of the part.  False without memory.  With the domain
-   lock, anywhere. */
+   4, and a new one may lie beside one of the part.  False without memory.  With
+   the domain lock, anywhere. */
 bool caml_share_is_listed(bool may_take_back);
 
 /* Does the block lie on a page of the part?  Then it must not be used, but be

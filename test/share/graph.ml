@@ -51,7 +51,8 @@ let ephe_key = ints nodes
 let dead = Bigarray.(Array1.create int8_unsigned c_layout 20_000_000)
 let last_id = ref 0
 
-let text_of id = String.init (id mod 97) (fun i -> Char.chr (33 + (id + i) mod 90))
+let text_of id =
+  String.init (id mod 97) (fun i -> Char.chr (33 + (id + i) mod 90))
 
 let parity id =
   let rec even n = if n = 0 then id land 1 = 0 else odd (n - 1)

@@ -3,7 +3,8 @@
 
 let mb = 1 lsl 20
 let size = 40 * mb
-let state = Array.init (size / 400) (fun i -> Some (Array.make (5 + i mod 60) i))
+let state =
+  Array.init (size / 400) (fun i -> Some (Array.make (5 + i mod 60) i))
 
 let check name ok =
   if not ok then begin
@@ -78,7 +79,9 @@ let writes () =
 
 (* Memory of the worker's own is collected as ever. *)
 let garbage () =
-  for i = 1 to 40 do ignore (Sys.opaque_identity (List.init 100_000 (( + ) i))) done;
+  for i = 1 to 40 do
+    ignore (Sys.opaque_identity (List.init 100_000 (( + ) i)))
+  done;
   Gc.full_major ();
   check "garbage is collected" (Runtime_jemalloc.in_use () < 16 * mb)
 
@@ -92,7 +95,8 @@ let () =
   | "collects" ->
     at_once [ collects; (fun () -> wait (worker collects); collects ()) ]
   | "copies" -> at_once [ copies ]
-  | "writes" -> at_once [ writes; (fun () -> writes (); wait (worker collects)) ]
+  | "writes" ->
+    at_once [ writes; (fun () -> writes (); wait (worker collects)) ]
   | "garbage" -> at_once [ garbage ]
   | "parent" ->
     (* It has its part while it has workers, and all of the heap afterwards. *)
