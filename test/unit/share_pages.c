@@ -9,8 +9,9 @@
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
 
-/* Which pages of a set a process has written since it shares them: at forks that
-   are told of and at others. */
+/* Which pages of a set a process has written since it shares them: at forks
+   that are told of and at others. */
+
 
 #define CAML_INTERNALS
 #define _GNU_SOURCE
