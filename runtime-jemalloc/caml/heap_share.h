@@ -8,6 +8,7 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* The part of the heap that a process shares with others after a fork
    (doc/forked-workers.md), by the addresses of its pages.  While there is one,
@@ -62,6 +63,21 @@ static inline bool caml_share_holds(value v) {
   return pages != NULL && caml_share_has_page(pages, (uintnat)v);
 }
 
+/* Something is set apart, and not listed yet: none of it is in the part. */
+extern _Atomic bool caml_share_is_apart;
+
+/* Lists it now.  False without memory.  [may_take_back]: or takes it back, at
+   the beginning of a slice.  With the domain lock, anywhere. */
+bool caml_share_is_listed(bool may_take_back);
+
+/* Is the block of the shared part, or of what is set apart?  Before the program
+   marks it. */
+static inline bool caml_share_spares(value v) {
+  if (atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed))
+    caml_share_is_listed(false); /* without memory it is marked: no harm */
+  return caml_share_holds(v);
+}
+
 /* A cycle has ended: gives the part back if that was asked for, or if hardly a
    page of it is shared any more.  By one domain, inside the stop-the-world
    section, when colours have changed and before domains take up orphaned
@@ -80,6 +96,12 @@ static inline bool caml_share_exists(void)
 }
 
 static inline bool caml_share_holds(value v)
+{
+  (void)v;
+  return false;
+}
+
+static inline bool caml_share_spares(value v)
 {
   (void)v;
   return false;

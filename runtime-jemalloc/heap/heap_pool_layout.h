@@ -8,6 +8,7 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* Where the blocks of a pool are */
 

@@ -8,6 +8,7 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* See heap_share_part.h. */
 
@@ -37,6 +38,7 @@ typedef uintptr_t piece;
 #define SIZECLASS_SHIFT 3
 
 struct caml_share_pages* _Atomic caml_share_pages;
+_Atomic bool caml_share_is_apart;
 
 static struct {
   struct caml_ranked_mutex lock;
@@ -44,7 +46,6 @@ static struct {
   piece* pieces;
   size_t n_pieces, room;
   struct heap_stats stats;
-  _Atomic bool apart;      /* something is set apart, and not listed yet */
   _Atomic bool asked;      /* to share */
   _Atomic bool to_be_given_back;
   bool forking;            /* in this fork the heap is shared */
@@ -163,7 +164,7 @@ static void set_apart(void) {
   caml_share_set_apart(heap);
   if (share.part != NULL) caml_share_written_forget(share.part);
   share.lost = false;
-  atomic_store(&share.apart, true);
+  atomic_store(&caml_share_is_apart, true);
 }
 
 static void give_in_use(const struct heap_stats* s) {
@@ -178,7 +179,7 @@ static void give_in_use(const struct heap_stats* s) {
    as the shared one, which is not collected: so that is no more than twice what
    the heap ever was. */
 static bool is_to_be_set_apart(void) {
-  return share.part == NULL || atomic_load(&share.apart)
+  return share.part == NULL || atomic_load(&caml_share_is_apart)
     || caml_heap_in_use() >= atomic_load(&caml_heap.in_use.shared);
 }
 
@@ -189,7 +190,7 @@ void caml_share_init(void) {
 void caml_share_prefork(void) {
   bool exists;
   lock();
-  exists = share.part != NULL || atomic_load(&share.apart);
+  exists = share.part != NULL || atomic_load(&caml_share_is_apart);
   share.forking = is_sole()
     && (exists || (is_wanted() && caml_share_can_tell()));
   if (share.forking && is_to_be_set_apart())
@@ -328,15 +329,16 @@ static bool settle(bool may_take_back) {
     share.n_pieces = listed;
     return false;
   }
-  atomic_store(&share.apart, false);
+  atomic_store(&caml_share_is_apart, false);
   return true;
 }
 
 bool caml_share_is_listed(bool may_take_back) {
   bool listed = true;
-  if (!atomic_load_explicit(&share.apart, memory_order_relaxed)) return true;
+  if (!atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed))
+    return true;
   lock();
-  if (atomic_load(&share.apart)) listed = settle(may_take_back);
+  if (atomic_load(&caml_share_is_apart)) listed = settle(may_take_back);
   unlock();
   return listed;
 }
@@ -538,7 +540,7 @@ void caml_share_cycle_ended(void) {
   bool asked = atomic_exchange(&share.to_be_given_back, false);
   if (!caml_share_exists()) return;
   lock();
-  CAMLassert(!atomic_load(&share.apart));
+  CAMLassert(!atomic_load(&caml_share_is_apart));
   if (asked || has_ended()) give_back();
   unlock();
 }
@@ -550,7 +552,7 @@ void caml_share_ask(bool asked) {
 
 void caml_share_end(void) {
   atomic_store(&caml_share_pages, NULL);
-  atomic_store(&share.apart, false);
+  atomic_store(&caml_share_is_apart, false);
   caml_share_forget_apart();
   share.n_pieces = 0;
   share.part = NULL;

@@ -8,6 +8,7 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* The pages of the shared part, and which of them this process has written
    since it shares them.  Independent of OCaml's runtime but for the type in

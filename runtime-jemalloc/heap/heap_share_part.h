@@ -8,6 +8,7 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* The part of the heap that is shared after a fork: when there is one, what it
    consists of, and what in it leads out of it.
@@ -42,12 +43,6 @@ void caml_share_postfork_child(void);
 /* What was set apart is listed, or taken back if no other process has it.
    Before the collector marks or sweeps.  With the domain lock. */
 void caml_share_settle(void);
-
-/* A large block is about to be taken: lists what was set apart, since
-   jemalloc's slabs hold several blocks of up to 14 KiB, where its pages are of
-   4, and a new one may lie beside one of the part.  False without memory.  With
-   the domain lock, anywhere. */
-bool caml_share_is_listed(bool may_take_back);
 
 /* Does the block lie on a page of the part?  Then it must not be used, but be
    kept until the part is given back: that is what the second does. */

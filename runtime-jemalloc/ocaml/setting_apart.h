@@ -8,6 +8,7 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* Taking what a heap has out of its lists, for the part that is shared after a
    fork (caml/heap_share.h), and giving it back.  Included by shared_heap.c

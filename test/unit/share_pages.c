@@ -8,10 +8,10 @@
 /*   the GNU Lesser General Public License version 2.1, with the          */
 /*   special exception on linking described in the file LICENSE.          */
 /*                                                                        */
+/**************************************************************************/
 
 /* Which pages of a set a process has written since it shares them: at forks
    that are told of and at others. */
-
 
 #define CAML_INTERNALS
 #define _GNU_SOURCE
