@@ -62,6 +62,7 @@ type statistics = {
       (** how many times longer than asked for free pages stay, since purging
           in vain took more than 2% of the time; 1: just as long *)
   heap_limit : int;  (** the knob; 0: none *)
+  memory_limit : int;  (** in force, of what the process takes; 0: none *)
   refused_threads : int;
       (** how often the system refused to make a thread of the runtime's,
           without which memory goes back only while the program runs *)
@@ -79,6 +80,8 @@ type statistics = {
       (** compactions since too much of the heap was unused *)
   overhead_freed : int;  (** bytes freed by them, for the decay *)
   overhead_time : int;  (** ns that they took *)
+  memory_compactions : int;  (** of these, those to keep to [memory_limit] *)
+  memory_purges : int;  (** of free pages at once, to keep to it *)
   alloc : hook;  (** address space mapped *)
   dalloc : hook;  (** unmapped; a failure: retained *)
   destroy : hook;  (** unmapped as the heap ended *)
@@ -148,6 +151,13 @@ module Knob : sig
   val heap_limit : int t
   (** The most bytes that the heap may hold; 0: no limit. *)
 
+  val memory_limit : int t
+  (** How much memory the process may take; 0: any, -1: as its container and
+      ulimit say. {!Limit} sets it too. *)
+
+  val memory_limit_cpu : int t
+  (** How much of the time collection may take to keep to that, percent. *)
+
   val idle_compact_ms : int t
   (** How long the program is at rest before the heap is collected and
       compacted, if enough would come back; 0: at every chance, -1: never. *)
@@ -211,6 +221,48 @@ val on_limit : ?above:float -> (unit -> unit) -> limit_hook
 
 val remove : limit_hook -> unit
 (** It is called no more. Without effect the second time. *)
+
+(** The limit of what the process takes: [Xmemory_limit]. See doc/limits.md. *)
+module Limit : sig
+  type t =
+    | Unlimited
+    | Auto  (** what its container and ulimit let it have, followed *)
+    | Bytes of int
+
+  val get : unit -> t
+  val set : t -> unit
+  (** For the whole program, from its next slice of collection on.
+      @raise Invalid_argument if there are no more than 0 bytes. *)
+
+  type state = {
+    process : int;
+        (** what counts: the pages of the process that belong to no file, in the
+            heap or not *)
+    soft : int option;  (** the limit in force; [None]: there is none *)
+    hard : int option;
+        (** where collection takes what time it needs, since the system kills
+            the process soon after; with [Auto] only *)
+    cgroup : string option;  (** the directory of the cgroup that limits *)
+  }
+
+  val state : unit -> state
+  (** Looks now: some 50 microseconds. *)
+
+  val near : unit -> float
+  (** [process] as a part of [soft]; 0. without a limit. *)
+
+  type hook
+
+  val on_soft : ?above:float -> (unit -> unit) -> hook
+  (** [on_soft ~above f] calls [f] at the end of a major cycle of this domain in
+      which [process] is [above] (default: 1.) of [soft] or more, as {!on_limit}
+      does. Cycles are frequent there. *)
+
+  val on_hard : ?above:float -> (unit -> unit) -> hook
+  (** The same of [hard] (default: 0.95): the last moment. *)
+
+  val remove : hook -> unit
+end
 
 (** {1 jemalloc's own control interface}
 

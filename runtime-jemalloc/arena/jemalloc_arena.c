@@ -375,14 +375,25 @@ bool caml_arena_decays(struct caml_arena* arena) {
   return some;
 }
 
-size_t caml_arena_dirty(struct caml_arena* arena) {
+/* In pages, of extents */
+static size_t unused_now(struct caml_arena* arena, bool muzzy) {
   size_t pages;
   caml_arena_statistics_lock(arena);
   refresh();
-  pages = unused(arena, "pdirty");
+  pages = unused(arena, "pdirty") + (muzzy ? unused(arena, "pmuzzy") : 0);
   caml_arena_statistics_unlock(arena);
-  return pages * arena->extents.page
+  return pages;
+}
+
+size_t caml_arena_dirty(struct caml_arena* arena) {
+  return unused_now(arena, false) * arena->extents.page
     + caml_pools_free(&arena->pools).dirty;
+}
+
+size_t caml_arena_unused(struct caml_arena* arena) {
+  struct caml_free_pools pools = caml_pools_free(&arena->pools);
+  return unused_now(arena, true) * arena->extents.page + pools.dirty
+    + pools.muzzy;
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {

@@ -100,6 +100,10 @@ bool caml_arena_decays(struct caml_arena* arena);
 /* Bytes that are unused and dirty now: some ten microseconds. */
 size_t caml_arena_dirty(struct caml_arena* arena);
 
+/* And with those that are muzzy: all that [caml_arena_purge] would give
+   back. */
+size_t caml_arena_unused(struct caml_arena* arena);
+
 /* jemalloc's statistics are those of the last refresh.  Between the two nobody
    else refreshes them. */
 void caml_arena_statistics_lock(struct caml_arena* arena);

@@ -37,6 +37,9 @@
 /* OCaml's max_int */
 #define CAML_HEAP_LIMIT_MAX (INTPTR_MAX >> 1)
 
+/* Xmemory_limit: as the system says */
+#define CAML_MEMORY_LIMIT_AUTO (-1)
+
 enum caml_compact_purge {
   CAML_COMPACT_PURGE_DECAY,
   CAML_COMPACT_PURGE_LAZY,
@@ -72,6 +75,12 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        CAML_KNOB_ANY_TIME,                                                    \
        "the most that the heap may hold, in pools and large blocks; past it " \
        "the program gets Out_of_memory")                                      \
+  KNOB(memory_limit, "bytes", 0, -1, CAML_HEAP_LIMIT_MAX, "none=0 auto=-1",   \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how much memory the process may take: near it garbage is collected "  \
+       "sooner; auto: 90% of what its container and ulimit let it have")      \
+  KNOB(memory_limit_cpu, "%", 50, 1, 100, "", CAML_KNOB_ANY_TIME,             \
+       "how much of the time collection may take to keep to memory_limit")    \
   KNOB(idle_compact_ms, "ms", 100, -1, CAML_DECAY_MS_MAX, "never=-1",        \
        CAML_KNOB_ANY_TIME,                                                    \
        "how long the program is at rest before the heap is collected and "    \

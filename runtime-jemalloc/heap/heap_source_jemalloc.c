@@ -38,7 +38,7 @@ void* caml_heap_pool_alloc(void) {
   void* pool = caml_arena_get_pool(&caml_heap.arena, shard());
   if (pool == NULL) return NULL;
   atomic_fetch_add(&caml_heap.in_use.pools, CAML_POOL_SIZE);
-  caml_heap_note_limit();
+  caml_heap_note_taken(CAML_POOL_SIZE);
   return pool;
 }
 
@@ -64,7 +64,9 @@ void* caml_heap_large_alloc(asize_t size) {
   void* block;
   if (size >= CAML_MAPPED_BLOCK) purge_for_mapped(size);
   block = caml_arena_get(&caml_heap.arena, size);
-  if (block != NULL) atomic_fetch_add(&caml_heap.in_use.large, size);
+  if (block == NULL) return NULL;
+  atomic_fetch_add(&caml_heap.in_use.large, size);
+  caml_heap_note_taken(size);
   return block;
 }
 

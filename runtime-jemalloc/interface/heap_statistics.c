@@ -174,6 +174,7 @@ static bool read_once(struct reader* r, const struct caml_heap_counted* h,
   add_missing(s);
   s->decay_stretch = atomic_load(&h->arena->budget.stretch);
   s->heap_limit = h->heap_limit;
+  s->memory_limit = h->memory_limit;
   s->refused_threads = h->refused_threads;
   CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)
   return epoch(r, false) == moment;

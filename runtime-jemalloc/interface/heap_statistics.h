@@ -52,6 +52,7 @@
   STAT(muzzy_purged, "B", "that they purged")                                 \
   STAT(decay_stretch, "", "times as long as asked for, free pages stay")      \
   STAT(heap_limit, "B", "Xheap_limit; 0: none")                               \
+  STAT(memory_limit, "B", "that the process may take, Xmemory_limit; 0: any") \
   STAT(refused_threads, "", "attempts to make a thread that failed")          \
   CAML_HEAP_AUTOMATIC(STAT)
 
@@ -70,7 +71,7 @@ struct caml_heap_counted {
   struct caml_arena* arena;
   const struct caml_heap_in_use* in_use;
   const struct caml_heap_automatic* automatic;
-  size_t heap_limit, refused_threads;
+  size_t heap_limit, memory_limit, refused_threads;
 };
 
 /* Fills in [statistics].  Pools, in use and free, are counted at one moment, in
