@@ -224,22 +224,39 @@ static bool read_mappings(pid_t pid, const struct caml_heap_map* table,
   return read;
 }
 
+/* More than there are shards in any runtime: the table may be anybody's. */
+#define MOST_SHARDS 4096
+
+/* Sums up the bytes in use. */
+static bool read_in_use(pid_t pid, const struct caml_heap_map* table,
+                        struct process_map* map) {
+  size_t pools = 0, large = 0;
+  if (table->n_in_use > MOST_SHARDS) return false;
+  for (uint32_t i = 0; i < table->n_in_use; i++) {
+    size_t shard[2];
+    if (!peek(pid, table->in_use + (uint64_t)i * table->in_use_step, shard,
+              sizeof(shard)))
+      return false;
+    pools += shard[0];
+    large += shard[1];
+  }
+  map->pools = pools;
+  map->large = large;
+  return true;
+}
+
 static bool follow_table(pid_t pid, const struct caml_heap_map* table,
                          struct ranges* ranges, struct process_map* map) {
-  size_t pools, large;
   uintptr_t minor_start, minor_end;
   unsigned used, listed;
   if (!peek(pid, table->used, &used, sizeof(used))
-      || !peek(pid, table->pools, &pools, sizeof(pools))
-      || !peek(pid, table->large, &large, sizeof(large))
+      || !read_in_use(pid, table, map)
       || !peek(pid, table->minor_start, &minor_start, sizeof(minor_start))
       || !peek(pid, table->minor_end, &minor_end, sizeof(minor_end)))
     return false;
   listed = used < table->n_mappings ? used : table->n_mappings;
   if (!read_mappings(pid, table, listed, ranges)) return false;
   add_range(ranges, minor_start, minor_end, PART_MINOR_HEAPS);
-  map->pools = pools;
-  map->large = large;
   map->unlisted = used - listed;
   return true;
 }

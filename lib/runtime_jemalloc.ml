@@ -13,9 +13,11 @@ type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
 type statistics = {
   pools : int;
   large_blocks : int;
+  shared : int;
   allocated : int;
   active : int;
   dirty : int;
+  cached : int;
   muzzy : int;
   retained : int;
   metadata : int;
@@ -31,8 +33,11 @@ type statistics = {
   muzzy_purges : int;
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  cache_hits : int;
+  cache_misses : int;
   decay_stretch : int;
   heap_limit : int;
+  memory_limit : int;
   refused_threads : int;
   idle_collections : int;
   idle_given_up : int;
@@ -45,6 +50,9 @@ type statistics = {
   overhead_compactions : int;
   overhead_freed : int;
   overhead_time : int;
+  memory_compactions : int;
+  memory_purges : int;
+  overlong_stops : int;
   alloc : hook;
   dalloc : hook;
   destroy : hook;
@@ -75,6 +83,20 @@ let decay () =
   need ();
   if not (decay_unchecked ()) then
     failwith "Runtime_jemalloc.decay: jemalloc refused"
+
+(* Forks *)
+
+external share_unchecked : bool -> unit = "runtime_jemalloc_share" [@@noalloc]
+
+let share_heap () =
+  need ();
+  share_unchecked true
+
+(* The end of a cycle gives it back. *)
+let unshare_heap () =
+  need ();
+  share_unchecked false;
+  Gc.major ()
 
 (* Knobs *)
 
@@ -130,10 +152,14 @@ module Knob = struct
   let thp = choice [| Never; System; Always |] "thp"
   let heap_stats = choice [| Off; Table; Json |] "heap_stats"
   let heap_limit = number "heap_limit"
+  let memory_limit = number "memory_limit"
+  let memory_limit_cpu = number "memory_limit_cpu"
   let idle_compact_ms = number "idle_compact_ms"
   let idle_pause_ms = number "idle_pause_ms"
   let max_overhead = number "max_overhead"
+  let overhead_pause_ms = number "overhead_pause_ms"
   let malloc_trim = choice [| false; true |] "malloc_trim"
+  let fork_share = number "fork_share"
 
   let index knob = need (); knob.index
 
@@ -183,21 +209,24 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 34 + 4 * n in
+    let i = 42 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
-  { pools = s.(0); large_blocks = s.(1); allocated = s.(2); active = s.(3);
-    dirty = s.(4); muzzy = s.(5); retained = s.(6); metadata = s.(7);
-    mapped = s.(8); resident = s.(9); address_space = s.(10);
-    dirty_extents = s.(11); muzzy_extents = s.(12); retained_extents = s.(13);
-    dirty_purges = s.(14); dirty_purge_calls = s.(15); dirty_purged = s.(16);
-    muzzy_purges = s.(17); muzzy_purge_calls = s.(18); muzzy_purged = s.(19);
-    decay_stretch = s.(20); heap_limit = s.(21); refused_threads = s.(22);
-    idle_collections = s.(23); idle_given_up = s.(24);
-    idle_compactions = s.(25); idle_returned = s.(26); idle_time = s.(27);
-    longest_delay = s.(28); idle_interrupted = s.(29);
-    longest_chunk = s.(30); overhead_compactions = s.(31);
-    overhead_freed = s.(32); overhead_time = s.(33);
+  { pools = s.(0); large_blocks = s.(1); shared = s.(2); allocated = s.(3);
+    active = s.(4); dirty = s.(5); cached = s.(6); muzzy = s.(7);
+    retained = s.(8); metadata = s.(9); mapped = s.(10); resident = s.(11);
+    address_space = s.(12); dirty_extents = s.(13); muzzy_extents = s.(14);
+    retained_extents = s.(15); dirty_purges = s.(16);
+    dirty_purge_calls = s.(17); dirty_purged = s.(18); muzzy_purges = s.(19);
+    muzzy_purge_calls = s.(20); muzzy_purged = s.(21); cache_hits = s.(22);
+    cache_misses = s.(23); decay_stretch = s.(24); heap_limit = s.(25);
+    memory_limit = s.(26); refused_threads = s.(27); idle_collections = s.(28);
+    idle_given_up = s.(29); idle_compactions = s.(30); idle_returned = s.(31);
+    idle_time = s.(32); longest_delay = s.(33); idle_interrupted = s.(34);
+    longest_chunk = s.(35); overhead_compactions = s.(36);
+    overhead_freed = s.(37); overhead_time = s.(38);
+    memory_compactions = s.(39); memory_purges = s.(40);
+    overlong_stops = s.(41);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);
@@ -217,6 +246,62 @@ let on_limit ?(above = 0.8) f =
   Gc.create_alarm (fun () -> if pressure () >= above then f ())
 
 let remove = Gc.delete_alarm
+
+module Limit = struct
+  type t = Unlimited | Auto | Bytes of int
+
+  let get () =
+    match Knob.(get memory_limit) with
+    | 0 -> Unlimited
+    | n when n < 0 -> Auto
+    | n -> Bytes n
+
+  let set = function
+    | Unlimited -> Knob.(set memory_limit 0)
+    | Auto -> Knob.(set memory_limit (-1))
+    | Bytes n when n > 0 -> Knob.(set memory_limit n)
+    | Bytes _ ->
+      invalid_arg "Runtime_jemalloc.Limit.set: Bytes takes 1 and more"
+
+  type state = {
+    process : int;
+    soft : int option;
+    hard : int option;
+    cgroup : string option;
+  }
+
+  (* With [max_int] for no limit, and "" for no cgroup *)
+  external state_unchecked : unit -> int * int * int * string
+    = "runtime_jemalloc_memory"
+
+  let state () =
+    need ();
+    let process, soft, hard, cgroup = state_unchecked () in
+    let limit n = if n = max_int then None else Some n in
+    { process; soft = limit soft; hard = limit hard;
+      cgroup = (if cgroup = "" then None else Some cgroup) }
+
+  let part process = function
+    | None -> 0.
+    | Some limit -> float process /. float (max 1 limit)
+
+  let near () =
+    let s = state () in
+    part s.process s.soft
+
+  type hook = Gc.alarm
+
+  (* At the end of a major cycle *)
+  let watch limit above f =
+    need ();
+    Gc.create_alarm (fun () ->
+      let s = state () in
+      if part s.process (limit s) >= above then f ())
+
+  let on_soft ?(above = 1.0) f = watch (fun s -> s.soft) above f
+  let on_hard ?(above = 0.95) f = watch (fun s -> s.hard) above f
+  let remove = Gc.delete_alarm
+end
 
 (* jemalloc's own control interface *)
 

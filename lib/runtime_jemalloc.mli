@@ -30,14 +30,17 @@ type hook = { calls : int; bytes : int; failures : int; nanoseconds : int }
     (from [allocated] to [resident], extents and purges) is of about that
     moment, unless others keep calling {!Mallctl.refresh}: blocks of other
     domains may come and go while it adds up. In any case [allocated >= pools +
-    large_blocks]. Purges and hooks count from the start of the program; a
-    forked child goes on from its parent's. *)
+    large_blocks + shared]. Purges and hooks count from the start of the
+    program; a forked child goes on from its parent's. *)
 type statistics = {
   pools : int;  (** pools in use *)
   large_blocks : int;  (** large blocks in use *)
-  allocated : int;  (** both, with what jemalloc rounds them up to *)
+  shared : int;  (** in both, set apart at a fork, and not counted there *)
+  allocated : int;  (** all three, with what jemalloc rounds them up to *)
   active : int;  (** in pages that hold some of it *)
   dirty : int;  (** in pages freed and not purged *)
+  cached : int;
+      (** of that, in blocks kept for the next of their size *)
   muzzy : int;  (** in pages purged lazily and not by force *)
   retained : int;  (** address space without pages, kept for later *)
   metadata : int;  (** jemalloc's own data for this heap *)
@@ -58,10 +61,13 @@ type statistics = {
   muzzy_purges : int;  (** the same over the muzzy pages *)
   muzzy_purge_calls : int;
   muzzy_purged : int;
+  cache_hits : int;  (** large blocks that were found among those kept *)
+  cache_misses : int;  (** others of 4 KiB to 1 MiB *)
   decay_stretch : int;
       (** how many times longer than asked for free pages stay, since purging
           in vain took more than 2% of the time; 1: just as long *)
   heap_limit : int;  (** the knob; 0: none *)
+  memory_limit : int;  (** in force, of what the process takes; 0: none *)
   refused_threads : int;
       (** how often the system refused to make a thread of the runtime's,
           without which memory goes back only while the program runs *)
@@ -79,6 +85,11 @@ type statistics = {
       (** compactions since too much of the heap was unused *)
   overhead_freed : int;  (** bytes freed by them, for the decay *)
   overhead_time : int;  (** ns that they took *)
+  memory_compactions : int;  (** of these, those to keep to [memory_limit] *)
+  memory_purges : int;  (** of free pages at once, to keep to it *)
+  overlong_stops : int;
+      (** compactions of an idle program that it waited for, coming back, for
+          longer than [Xidle_pause_ms] *)
   alloc : hook;  (** address space mapped *)
   dalloc : hook;  (** unmapped; a failure: retained *)
   destroy : hook;  (** unmapped as the heap ended *)
@@ -115,6 +126,21 @@ val decay : unit -> unit
     with [background_purge].
     @raise Failure if jemalloc refused. *)
 
+(** {1 Forks}
+
+    After a fork, a process and its children can share the heap as it was then:
+    the collector leaves that part alone in each of them. See
+    [doc/forked-workers.md]. *)
+
+val share_heap : unit -> unit
+(** From now on forks share the heap, however small it is, whatever the knob
+    [fork_share] says; in children too. Best called after [Gc.compact]. *)
+
+val unshare_heap : unit -> unit
+(** Takes back into the heap what this process shares, for the collector to do
+    with as with the rest, and ends a major cycle for that. From now on forks do
+    as the knob says. Other processes are not concerned. *)
+
 (** {1 Knobs}
 
     What [OCAMLRUNPARAM=Xname=value] sets; see runtime-jemalloc-knobs(7). *)
@@ -148,6 +174,13 @@ module Knob : sig
   val heap_limit : int t
   (** The most bytes that the heap may hold; 0: no limit. *)
 
+  val memory_limit : int t
+  (** How much memory the process may take; 0: any, -1: as its container and
+      ulimit say. {!Limit} sets it too. *)
+
+  val memory_limit_cpu : int t
+  (** How much of the time collection may take to keep to that, percent. *)
+
   val idle_compact_ms : int t
   (** How long the program is at rest before the heap is collected and
       compacted, if enough would come back; 0: at every chance, -1: never. *)
@@ -160,9 +193,17 @@ module Knob : sig
       before a major cycle ends with a compaction; 0: each does, 1000000: none.
       [Gc.control.max_overhead] is the same. Without effect on OCaml 5.1. *)
 
+  val overhead_pause_ms : int t
+  (** How long a compaction for [max_overhead] may stop the program: one that
+      would take longer is not begun; -1: any. *)
+
   val malloc_trim : bool t
   (** Does the C library give back its free memory after a collection of an idle
       program and after [Gc.compact], if that is worth it? *)
+
+  val fork_share : int t
+  (** How large a heap is at least that forks share, in bytes; -1: they share
+      none. *)
 
   val get : 'a t -> 'a
   (** The value in force. *)
@@ -211,6 +252,48 @@ val on_limit : ?above:float -> (unit -> unit) -> limit_hook
 
 val remove : limit_hook -> unit
 (** It is called no more. Without effect the second time. *)
+
+(** The limit of what the process takes: [Xmemory_limit]. See doc/limits.md. *)
+module Limit : sig
+  type t =
+    | Unlimited
+    | Auto  (** what its container and ulimit let it have, followed *)
+    | Bytes of int
+
+  val get : unit -> t
+  val set : t -> unit
+  (** For the whole program, from its next slice of collection on.
+      @raise Invalid_argument if there are no more than 0 bytes. *)
+
+  type state = {
+    process : int;
+        (** what counts: the pages of the process that belong to no file, in the
+            heap or not *)
+    soft : int option;  (** the limit in force; [None]: there is none *)
+    hard : int option;
+        (** where collection takes what time it needs, since the system kills
+            the process soon after; with [Auto] only *)
+    cgroup : string option;  (** the directory of the cgroup that limits *)
+  }
+
+  val state : unit -> state
+  (** Looks now: some 50 microseconds. *)
+
+  val near : unit -> float
+  (** [process] as a part of [soft]; 0. without a limit. *)
+
+  type hook
+
+  val on_soft : ?above:float -> (unit -> unit) -> hook
+  (** [on_soft ~above f] calls [f] at the end of a major cycle of this domain in
+      which [process] is [above] (default: 1.) of [soft] or more, as {!on_limit}
+      does. Cycles are frequent there. *)
+
+  val on_hard : ?above:float -> (unit -> unit) -> hook
+  (** The same of [hard] (default: 0.95): the last moment. *)
+
+  val remove : hook -> unit
+end
 
 (** {1 jemalloc's own control interface}
 

@@ -54,6 +54,28 @@ value runtime_jemalloc_in_use(value unit) {
   return Val_long(caml_heap_control.in_use());
 }
 
+/* What is more than an OCaml integer is no limit. */
+static value limit_value(size_t n) {
+  return Val_long(n > (size_t)Max_long ? Max_long : (intnat)n);
+}
+
+/* Limit.state_unchecked */
+value runtime_jemalloc_memory(value unit) {
+  CAMLparam1(unit);
+  CAMLlocal2(cgroup, result);
+  struct caml_memory_state s;
+  caml_enter_blocking_section();
+  caml_heap_control.memory(true, &s);
+  caml_leave_blocking_section();
+  cgroup = caml_copy_string(s.cgroup);
+  result = caml_alloc_small(4, 0);
+  Field(result, 0) = Val_long(s.process);
+  Field(result, 1) = limit_value(s.soft);
+  Field(result, 2) = limit_value(s.hard);
+  Field(result, 3) = cgroup;
+  CAMLreturn(result);
+}
+
 value runtime_jemalloc_purge(value lazily) {
   bool done, lazy = Bool_val(lazily);
   caml_enter_blocking_section();
@@ -69,6 +91,12 @@ value runtime_jemalloc_decay(value unit) {
   done = caml_heap_control.decay();
   caml_leave_blocking_section();
   return Val_bool(done);
+}
+
+/* [caml_share_ask] */
+value runtime_jemalloc_share(value share) {
+  caml_heap_control.share(Bool_val(share));
+  return Val_unit;
 }
 
 /* Knobs */

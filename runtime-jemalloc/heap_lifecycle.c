@@ -24,6 +24,8 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_map.h"
+#include "heap_memory.h"
+#include "heap_share_part.h"
 #include "heap_tweaks.h"
 
 static intnat knob(enum caml_heap_knob_index index) {
@@ -56,6 +58,10 @@ static bool apply(enum caml_heap_knob_index index, intnat value) {
     case CAML_KNOB_idle_compact_ms:
       caml_idle_look_again(&caml_heap_idle);
       return true;
+    case CAML_KNOB_memory_limit:
+    case CAML_KNOB_memory_limit_cpu:
+      caml_memory_look_again();
+      return true;
     default: /* read where it is used */
       return true;
   }
@@ -64,6 +70,8 @@ static bool apply(enum caml_heap_knob_index index, intnat value) {
 static void prefork(void) {
   caml_idle_prefork(&caml_heap_idle);
   caml_ranked_mutex_lock(&caml_heap.limit_lock);
+  caml_share_prefork();
+  caml_memory_prefork();
   caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
@@ -73,6 +81,8 @@ static void postfork_parent(void) {
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
+  caml_memory_postfork_parent();
+  caml_share_postfork_parent();
   caml_ranked_mutex_unlock(&caml_heap.limit_lock);
   caml_idle_postfork_parent(&caml_heap_idle);
 }
@@ -81,6 +91,8 @@ static void postfork_child(void) {
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
+  caml_memory_postfork_child();
+  caml_share_postfork_child();
   caml_ranked_mutex_postfork_child(&caml_heap.limit_lock);
   caml_idle_postfork_child(&caml_heap_idle);
 }
@@ -88,6 +100,8 @@ static void postfork_child(void) {
 void caml_heap_init(void) {
   caml_heap_source_init();
   caml_ranked_mutex_init(&caml_heap.limit_lock, CAML_RANK_LIMIT);
+  caml_share_init();
+  caml_memory_init();
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
   /* After jemalloc's own: its locks are taken after ours and free before a
@@ -104,13 +118,17 @@ void caml_heap_init(void) {
   }
 }
 
+/* What is shared is given back, so that the cycles to come finalise all of the
+   heap. */
 void caml_heap_stop(void) {
   caml_idle_stop(&caml_heap_idle);
+  caml_share_ask(false);
   caml_heap_finalise_postponed();
 }
 
 void caml_heap_destroy(void) {
   caml_heap_print_statistics();
   caml_heap_knobs_take_effect(NULL);
+  caml_share_end();
   caml_heap_source_destroy();
 }

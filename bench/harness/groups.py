@@ -257,12 +257,12 @@ def micro(context):
     os.makedirs(context.work, exist_ok=True)
     arena = os.path.join(context.source, "runtime-jemalloc", "arena")
     sources = [os.path.join(arena, f"jemalloc_{n}.c")
-               for n in ("advice", "arena", "budget", "extents", "huge", "limits",
-                         "mutex", "pools")]
+               for n in ("advice", "arena", "budget", "cache", "cache_policy", "extents",
+                         "huge", "limits", "mutex", "pools")]
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,
          os.path.join(context.programs, "micro.c")] + sources
-        + ["-I", arena,
+        + ["-I", arena, "-I", os.path.join(context.source, "runtime-jemalloc", "heap"),
            "-I", os.path.join(context.build, "tree", "runtime"),
            os.path.join(context.build, "tree", "runtime", "jemalloc.o"),
            "-lpthread", "-lm"], check=True)

@@ -10,10 +10,10 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* micro: how long it takes to put back and get a pool, and a large block, one after
-   the other, from a heap of some; by one thread, and how much more two do at once.  And
-   what a page takes: in a virtual machine the hypervisor may have a part in it.
-   Prints JSON, nanoseconds. */
+/* micro: how long it takes to put back and get a pool, and large blocks of some sizes,
+   one after the other, from a heap of some, with all that the runtime counts; by one
+   thread, and how much more two do at once.  And what a page takes: in a virtual machine
+   the hypervisor may have a part in it.  Prints JSON, nanoseconds. */
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -23,15 +23,17 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
+#include "heap_in_use.h"
 #include "jemalloc_arena.h"
 
 #define HELD 1000     /* blocks of a thread */
 #define OPS 200000    /* of which each is timed */
 #define MANY 1000000  /* that are timed together: threads begin one after the other */
-#define LARGE ((size_t)100 << 10)
+#define KIB ((size_t)1 << 10)
 #define PAGES ((size_t)65536)
 
 static struct caml_arena arena;
+static struct caml_heap_in_use in_use;
 
 static uint64_t now(void) {
   struct timespec t;
@@ -39,31 +41,48 @@ static uint64_t now(void) {
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* One kind of block, as the runtime asks for it */
+/* Blocks, as heap_source_jemalloc.c gets and puts them: pools, or of [least] to [most]
+   bytes */
 struct kind {
-  void* (*get)(unsigned thread);
-  void (*put)(void* block);
+  const char* name;
+  size_t least, most;
 };
 
-static void* get_pool(unsigned thread) {
-  return caml_arena_get_pool(&arena, thread);
+static const struct kind kinds[] = {
+  { "pool", 0, 0 },
+  { "5_to_13_KiB", 5 * KIB, 13 * KIB },
+  { "16_to_64_KiB", 16 * KIB, 64 * KIB },
+  { "100_KiB", 100 * KIB, 100 * KIB },
+  { "20_to_300_KiB", 20 * KIB, 300 * KIB },
+};
+
+static void add(_Atomic size_t* sum, size_t bytes) {
+  atomic_fetch_add_explicit(sum, bytes, memory_order_relaxed);
 }
 
-static void put_pool(void* pool) {
-  caml_arena_put_pool(&arena, pool);
+static void* get(unsigned thread, size_t size) {
+  struct caml_in_use_shard* shard = caml_in_use_shard(&in_use, thread);
+  void* block;
+  if (size == 0) {
+    block = caml_arena_get_pool(&arena, thread);
+    add(&shard->pools, CAML_POOL_SIZE);
+  } else {
+    block = caml_arena_get_cached(&arena, thread, size);
+    add(&shard->large, size);
+  }
+  return block;
 }
 
-static void* get_large(unsigned thread) {
-  (void)thread;
-  return caml_arena_get(&arena, LARGE);
+static void put(unsigned thread, void* block, size_t size) {
+  struct caml_in_use_shard* shard = caml_in_use_shard(&in_use, thread);
+  if (size == 0) {
+    add(&shard->pools, -CAML_POOL_SIZE);
+    caml_arena_put_pool(&arena, block);
+  } else {
+    add(&shard->large, -size);
+    caml_arena_put_cached(&arena, thread, block, size);
+  }
 }
-
-static void put_large(void* block) {
-  caml_arena_put(&arena, block, LARGE);
-}
-
-static const struct kind pools = { get_pool, put_pool };
-static const struct kind large = { get_large, put_large };
 
 struct work {
   const struct kind* kind;
@@ -79,22 +98,34 @@ static void* must(void* block) {
   return block;
 }
 
+static uint32_t next(uint32_t* random) {
+  *random = *random * 1664525 + 1013904223; /* Numerical Recipes' */
+  return *random >> 8;
+}
+
+static size_t pick(const struct kind* kind, uint32_t* random) {
+  return kind->least + next(random) % (kind->most - kind->least + 1);
+}
+
 static void* run(void* data) {
   struct work* w = data;
   void* held[HELD];
+  size_t sizes[HELD];
   uint32_t random = 42 + w->thread;
   int ops = w->each == NULL ? MANY : OPS;
-  for (int i = 0; i < HELD; i++) held[i] = must(w->kind->get(w->thread));
+  for (int i = 0; i < HELD; i++) {
+    sizes[i] = pick(w->kind, &random);
+    held[i] = must(get(w->thread, sizes[i]));
+  }
   for (int i = 0; i < ops; i++) {
     uint64_t began = w->each == NULL ? 0 : now();
-    void** one;
-    random = random * 1664525 + 1013904223; /* Numerical Recipes' */
-    one = &held[(random >> 8) % HELD];
-    w->kind->put(*one);
-    *one = must(w->kind->get(w->thread));
+    unsigned one = next(&random) % HELD;
+    put(w->thread, held[one], sizes[one]);
+    sizes[one] = pick(w->kind, &random);
+    held[one] = must(get(w->thread, sizes[one]));
     if (w->each != NULL) w->each[i] = (uint32_t)(now() - began);
   }
-  for (int i = 0; i < HELD; i++) w->kind->put(held[i]);
+  for (int i = 0; i < HELD; i++) put(w->thread, held[i], sizes[i]);
   return NULL;
 }
 
@@ -114,7 +145,8 @@ static uint32_t clock_cost(void) {
   return each[OPS / 2];
 }
 
-static void latency(const char* name, const struct kind* kind) {
+static void latency(const struct kind* kind) {
+  const char* name = kind->name;
   static uint32_t each[OPS];
   struct work w = { kind, 0, each };
   uint32_t clock = clock_cost();
@@ -137,12 +169,23 @@ static double throughput(const struct kind* kind, unsigned threads) {
   return (double)MANY * threads * 1e9 / (double)(now() - began);
 }
 
-static void both(const char* name, const struct kind* kind) {
+/* How many in a hundred were found in the cache since [before] */
+static double found(const struct caml_cache_counts* before) {
+  struct caml_cache_counts now = caml_cache_counts(&arena.cache);
+  size_t hits = now.hits - before->hits, misses = now.misses - before->misses;
+  return hits + misses == 0 ? 0 : 100. * (double)hits / (double)(hits + misses);
+}
+
+static void both(const struct kind* kind) {
+  struct caml_cache_counts before;
   double one;
   throughput(kind, 2); /* memory that is touched for the first time is slow */
-  latency(name, kind);
+  latency(kind);
+  before = caml_cache_counts(&arena.cache);
   one = throughput(kind, 1);
-  printf("\"%s_two_threads\": %.2f", name, throughput(kind, 2) / one);
+  printf("\"%s_together\": %.0f, \"%s_found\": %.0f, ", kind->name, 1e9 / one,
+         kind->name, found(&before));
+  printf("\"%s_two_threads\": %.2f, ", kind->name, throughput(kind, 2) / one);
 }
 
 static double touch(char* p, size_t page) {
@@ -176,10 +219,7 @@ int main(void) {
       || !caml_arena_set_muzzy_decay(&arena, 1000))
     return 1;
   putchar('{');
-  both("pool", &pools);
-  fputs(", ", stdout);
-  both("large", &large);
-  fputs(", ", stdout);
+  for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) both(&kinds[i]);
   pages();
   puts("}");
   return 0;

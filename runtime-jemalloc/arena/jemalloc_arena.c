@@ -49,6 +49,7 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
    the budget. */
 static bool set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) != 0) return false;
+  caml_cache_set_decay(&arena->cache, ms);
   caml_pools_set_dirty_decay(&arena->pools, ms);
   return true;
 }
@@ -72,6 +73,14 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
 /* Does a block of a few pages take these pages only?  As from jemalloc 5.3.1 */
 static bool is_exact(size_t page) {
   return je_nallocx(9 * page, 0) == 9 * page;
+}
+
+/* Does jemalloc itself let blocks begin at any line of a page? */
+static bool is_cache_oblivious(void) {
+  bool is = true;
+  size_t size = sizeof(is);
+  je_mallctl("opt.cache_oblivious", &is, &size, NULL, 0);
+  return is;
 }
 
 /* Why there is no arena, in words, as far as is known.  jemalloc does not start
@@ -120,9 +129,11 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
   arena->exact = is_exact(arena->extents.page);
+  arena->coloured = !is_cache_oblivious();
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-  caml_pools_init(&arena->pools, &arena->extents,
+  caml_pools_init(&arena->pools, &arena->extents, &arena->cache,
                   arena->flags | MALLOCX_ALIGN(CAML_SLAB_SIZE));
+  caml_cache_init(&arena->cache, &arena->extents, arena->flags);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   return NULL;
 }
@@ -146,14 +157,9 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   void *block = je_mallocx(below, arena->flags), *other;
   assert(below < size && more_tries >= 0);
   if (block == NULL) return NULL;
-  if (je_xallocx(block, size, 0, arena->flags) >= size) {
-    /* as in caml_arena_get */
-    caml_extents_clear_fresh(&arena->extents, (char*)block + below);
-    return block;
-  }
+  if (je_xallocx(block, size, 0, arena->flags) >= size) return block;
   other = more_tries > 0
     ? get_between_classes(arena, size, below, more_tries - 1) : NULL;
-  caml_extents_clear_fresh(&arena->extents, block); /* it goes back */
   je_sdallocx(block, below, arena->flags);
   return other;
 }
@@ -193,11 +199,14 @@ static void* get(struct caml_arena* arena, size_t size) {
   return block != NULL ? block : je_mallocx(size, arena->flags);
 }
 
-/* Tries again after free address space went back, if it is charged for: it may
-   have been in pieces that are too small for the block. */
+/* Tries again
+     - when what is cached went back, if there was any;
+     - after free address space went back, if it is charged for: it may have
+       been in pieces that are too small for the block. */
 static void* get_after_trim(struct caml_arena* arena, size_t size) {
-  if (!caml_limits_charge(&arena->extents.limits)) return NULL;
-  caml_arena_purge(arena);
+  bool charged = caml_limits_charge(&arena->extents.limits);
+  if (!caml_cache_empty(&arena->cache) && !charged) return NULL;
+  if (charged) caml_arena_purge(arena);
   return je_mallocx(size, arena->flags);
 }
 
@@ -206,16 +215,12 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   bool large = size > SLAB_BLOCK_MOST;
   void* block;
   assert(size > 0);
-  if (large) atomic_fetch_add(&arena->extents.large, 1);
+  caml_extents_begin_get(large ? CAML_GETTING_LARGE : CAML_GETTING_SMALL);
   block = get(arena, size);
   if (block == NULL) block = get_after_trim(arena, size);
-  if (large) atomic_fetch_sub(&arena->extents.large, 1);
   if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
     make_room(arena);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
-  /* it may have been noted as a slab of pools, and may become one of dirty
-     pages later */
-  if (block != NULL) caml_extents_clear_fresh(&arena->extents, block);
   assert(size < 16 || (uintptr_t)block % 16 == 0);
   return block;
 }
@@ -228,28 +233,66 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
-size_t caml_arena_committed(const struct caml_arena* arena) {
-  return atomic_load_explicit(&arena->extents.commit.bytes,
-                              memory_order_relaxed)
-    + atomic_load_explicit(&arena->extents.in_blocks, memory_order_relaxed);
+/* jemalloc puts a block of four of its pages or more at the start of a page.
+   So the first lines of all of them, which a sweep reads, would share one set
+   of the processor's first cache.  Where there is room in the last page, a
+   block begins at another line of the first: sweeping 300,000 strings of 64 KiB
+   takes two thirds of the time (85 ms for 125, by perf). */
+#define LINE ((size_t)64)
+
+static bool is_coloured(const struct caml_arena* arena, size_t size) {
+  return arena->coloured && size > arena->extents.page / 2 * 7;
 }
 
-/* Blocks with mappings of their own are freed, too, so the difference may be
-   negative. */
-void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
-                         size_t before) {
-  ssize_t committed;
+static void* coloured(const struct caml_arena* arena, char* block,
+                      size_t size) {
+  size_t page = arena->extents.page;
+  unsigned lines = (unsigned)((-size & (page - 1)) / LINE) + 1;
+  unsigned number = (unsigned)((uintptr_t)block >> __builtin_ctzl(page));
+  if (block == NULL || !is_coloured(arena, size)) return block;
+  assert((uintptr_t)block % page == 0);
+  return block + number % lines * LINE;
+}
+
+static void* uncoloured(const struct caml_arena* arena, void* block,
+                        size_t size) {
+  return is_coloured(arena, size)
+    ? (void*)((uintptr_t)block & -arena->extents.page) : block;
+}
+
+void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
+                            size_t size) {
+  void* block = caml_cache_get(&arena->cache, shard, size);
+  assert(size > 0);
+  if (block != NULL) caml_extents_begin_get(CAML_GETTING_LARGE); /* nothing */
+  if (size > CAML_CACHE_BLOCK_MOST) caml_cache_empty(&arena->cache);
+  if (block == NULL) block = caml_arena_get(arena, size);
+  return coloured(arena, block, size);
+}
+
+/* A block that was found may be larger than what was asked for, so jemalloc
+   looks up how large it is. */
+void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
+                           void* block, size_t size) {
+  assert(block != NULL && size > 0);
+  block = uncoloured(arena, block, size);
+  if (caml_cache_put(&arena->cache, shard, block, size)) return;
+  if (size > CAML_CACHE_BLOCK_MOST) caml_arena_put(arena, block, size);
+  else je_dallocx(block, arena->flags);
+}
+
+void caml_arena_populate(void* p, size_t size) {
   assert(p != NULL && size > 0);
-  committed = (ssize_t)(caml_arena_committed(arena) - before);
-  if (committed > 0 && (size_t)committed >= size / 2)
-    caml_extents_fill(p, size);
+  if (caml_extents_got() >= size / 2) caml_extents_fill(p, size);
 }
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = caml_pools_get(&arena->pools, shard);
   assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
-  if (pool == NULL) pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
+  if (pool != NULL) return pool;
+  caml_extents_begin_get(CAML_GETTING_LARGE); /* no slab */
+  pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
   return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
 }
 
@@ -318,6 +361,7 @@ void caml_arena_trim(struct caml_arena* arena) {
 bool caml_arena_purge(struct caml_arena* arena) {
   size_t before = purging(arena);
   bool done;
+  caml_cache_empty(&arena->cache);
   caml_pools_purge(&arena->pools);
   done = arena_ctl(arena, "purge", NULL, 0) == 0;
   caml_arena_trim(arena);
@@ -327,7 +371,7 @@ bool caml_arena_purge(struct caml_arena* arena) {
 
 bool caml_arena_purge_lazily(struct caml_arena* arena) {
   size_t before = purging(arena);
-  bool done = set_dirty_decay(arena, 0);
+  bool done = set_dirty_decay(arena, 0); /* which empties the cache */
   done = caml_arena_set_dirty_decay(arena, arena->dirty_ms) && done;
   atomic_fetch_add(&arena->asked, purging(arena) - before);
   return done;
@@ -366,7 +410,8 @@ static void refresh(void) {
 
 bool caml_arena_decays(struct caml_arena* arena) {
   bool some;
-  if (caml_pools_decays(&arena->pools)) return true;
+  if (caml_cache_decays(&arena->cache) || caml_pools_decays(&arena->pools))
+    return true;
   caml_arena_statistics_lock(arena);
   refresh();
   some = (arena->pools.dirty_ms >= 0 && unused(arena, "pdirty") > 0)
@@ -375,14 +420,26 @@ bool caml_arena_decays(struct caml_arena* arena) {
   return some;
 }
 
-size_t caml_arena_dirty(struct caml_arena* arena) {
+/* In pages, of extents */
+static size_t unused_now(struct caml_arena* arena, bool muzzy) {
   size_t pages;
   caml_arena_statistics_lock(arena);
   refresh();
-  pages = unused(arena, "pdirty");
+  pages = unused(arena, "pdirty") + (muzzy ? unused(arena, "pmuzzy") : 0);
   caml_arena_statistics_unlock(arena);
-  return pages * arena->extents.page
-    + caml_pools_free(&arena->pools).dirty;
+  return pages;
+}
+
+size_t caml_arena_dirty(struct caml_arena* arena) {
+  return unused_now(arena, false) * arena->extents.page
+    + caml_pools_free(&arena->pools).dirty
+    + caml_cache_counts(&arena->cache).bytes;
+}
+
+size_t caml_arena_unused(struct caml_arena* arena) {
+  struct caml_free_pools pools = caml_pools_free(&arena->pools);
+  return unused_now(arena, true) * arena->extents.page + pools.dirty
+    + pools.muzzy + caml_cache_counts(&arena->cache).bytes;
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {
@@ -397,15 +454,18 @@ void caml_arena_prefork(struct caml_arena* arena) {
   caml_ranked_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
   caml_pools_lock(&arena->pools);
+  caml_cache_close(&arena->cache);
 }
 
 void caml_arena_postfork_parent(struct caml_arena* arena) {
+  caml_cache_open(&arena->cache);
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
   caml_ranked_mutex_unlock(&arena->trim);
 }
 
 void caml_arena_postfork_child(struct caml_arena* arena) {
+  caml_cache_postfork_child(&arena->cache);
   caml_pools_postfork_child(&arena->pools);
   caml_ranked_mutex_postfork_child(&arena->statistics);
   caml_ranked_mutex_postfork_child(&arena->trim);
@@ -432,6 +492,7 @@ static bool is_to_be_trimmed(struct caml_arena* arena) {
 bool caml_arena_decay(struct caml_arena* arena) {
   bool done;
   if (atomic_load(&arena->pools.held) > 0) return true;
+  caml_cache_decay(&arena->cache, caml_heap_now() / NS_PER_MS);
   caml_pools_decay(&arena->pools);
   done = arena_ctl(arena, "decay", NULL, 0) == 0;
   if (is_to_be_trimmed(arena)) caml_arena_trim(arena);
@@ -440,10 +501,10 @@ bool caml_arena_decay(struct caml_arena* arena) {
 
 bool caml_arena_destroy(struct caml_arena* arena) {
   bool done;
-  assert(atomic_load(&arena->extents.large) == 0);
   caml_extents_close(&arena->extents, true);
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
   if (done) {
+    caml_cache_end(&arena->cache);
     caml_pools_end(&arena->pools);
     caml_extents_end(&arena->extents);
     caml_ranked_mutex_destroy(&arena->statistics);

@@ -25,11 +25,13 @@
 #include <sys/types.h>
 #include "jemalloc_extents.h"
 #include "jemalloc_budget.h"
+#include "jemalloc_cache.h"
 #include "jemalloc_pools.h"
 
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   struct caml_pools pools;
+  struct caml_cache cache;
   struct caml_budget budget;
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were asked for */
@@ -37,6 +39,7 @@ struct caml_arena {
   unsigned index;              /* jemalloc's number of the arena */
   bool exact;                  /* large sizes are not rounded up further than
                                   to jemalloc's page */
+  bool coloured;               /* see caml_arena_get_cached */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   struct caml_ranked_mutex statistics, trim; /* before jemalloc's own locks */
 };
@@ -67,18 +70,19 @@ void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 /* Takes back what [caml_arena_get] returned for this very [size]. */
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
 
-/* Bytes of address space without pages that were taken for blocks, since the
-   arena was made: those of the hook commit, and blocks with mappings of their
-   own that are in use.  Relaxed: other threads commit at any time, so no figure
-   is exact. */
-size_t caml_arena_committed(const struct caml_arena* arena);
+/* As these two, for blocks that come and go: what was put is kept for a while,
+   for whoever gets from the same [shard], any number, a different one for each
+   domain: jemalloc_cache.h.  Aligned to 16 bytes: blocks of pages begin at
+   different lines of them. */
+void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
+                            size_t size);
+void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
+                           void* block, size_t size);
 
-/* A new block of [size] bytes will be filled.  If most of it was committed
-   since caml_arena_committed returned [before], it gets its pages by one
-   system call.  Other threads commit too, so that is a guess.  What the block
+/* The block of [size] bytes that the calling thread got last will be filled.
+   If most of it had no pages, it gets them by one system call.  What the block
    holds stays.  Where the kernel refuses, pages come when they are touched. */
-void caml_arena_populate(struct caml_arena* arena, void* p, size_t size,
-                         size_t before);
+void caml_arena_populate(void* p, size_t size);
 
 /* Gives all unused pages, dirty and muzzy, back to the system before it
    returns, and trims.  False if jemalloc refused. */
@@ -99,6 +103,10 @@ bool caml_arena_decays(struct caml_arena* arena);
 
 /* Bytes that are unused and dirty now: some ten microseconds. */
 size_t caml_arena_dirty(struct caml_arena* arena);
+
+/* And with those that are muzzy: all that [caml_arena_purge] would give
+   back. */
+size_t caml_arena_unused(struct caml_arena* arena);
 
 /* jemalloc's statistics are those of the last refresh.  Between the two nobody
    else refreshes them. */

@@ -29,6 +29,12 @@
    in no pool: it holds four of 7 KiB or two of 14 */
 #define SLAB_MOST ((size_t)28 << 10)
 
+/* jemalloc's slabs of a heap that grows get their pages so many bytes at a
+   time, or a part of the heap if that is less: with 256 KiB, a tenth of the
+   calls that it would be with one for each slab */
+#define AHEAD_MOST ((size_t)256 << 10)
+#define AHEAD_PART 64
+
 /* Bytes that the kernel fills in a few milliseconds */
 #define FILL_STEP ((size_t)16 << 20)
 
@@ -203,6 +209,9 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   p = get_mapping(extents, size, alignment);
   if (p == NULL) return NULL;
   note_mapping(extents, (uintptr_t)p, size);
+  if (!data)
+    extents->ahead =
+      (struct caml_ahead){ (uintptr_t)p, (uintptr_t)p, (uintptr_t)p + size };
   if (data) caml_huge_refuse(p, size);
   else caml_huge_mapped(&extents->huge, p, size);
   return p;
@@ -413,15 +422,36 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
-static _Atomic uintptr_t* fresh_slab(struct caml_extents* extents,
-                                    const void* p) {
-  uintptr_t n = (uintptr_t)p / CAML_SLAB_SIZE;
-  return &extents->fresh_slabs[n % CAML_FRESH_SLABS];
+/* Of the calling thread */
+static _Thread_local struct { enum caml_getting what; size_t got; } getting;
+
+void caml_extents_begin_get(enum caml_getting what) {
+  getting.what = what;
+  getting.got = 0;
 }
 
-bool caml_extents_clear_fresh(struct caml_extents* extents, void* p) {
-  uintptr_t slab = (uintptr_t)p;
-  return atomic_compare_exchange_strong(fresh_slab(extents, p), &slab, 0);
+size_t caml_extents_got(void) {
+  return getting.got;
+}
+
+/* [length] bytes from [p] are committed.  Returns how many to fill from there
+   on: none if it was done, more than these where nothing was ever committed. */
+static size_t advance(struct caml_extents* extents, uintptr_t p,
+                      size_t length, bool fill) {
+  size_t size = fill ? length : 0;
+  size_t most = caml_extents_committed(extents) / AHEAD_PART & -extents->page;
+  struct caml_ahead* ahead = &extents->ahead;
+  caml_ranked_mutex_lock(&extents->lock);
+  if (p >= ahead->frontier && p + length <= ahead->end) {
+    if (p + length <= ahead->filled) size = 0;
+    if (most > AHEAD_MOST) most = AHEAD_MOST;
+    if (size > 0 && most > size) size = most;
+    if (size > ahead->end - p) size = ahead->end - p;
+    if (size > 0) ahead->filled = p + size;
+    ahead->frontier = p + length;
+  }
+  caml_ranked_mutex_unlock(&extents->lock);
+  return size;
 }
 
 /* What is mapped stays accessible, and its pages come when they are touched.
@@ -430,9 +460,9 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
   char* p = (char*)addr + offset;
-  /* what is as large and as aligned as a slab of pools is one, and its pools
-     are not in use yet */
-  bool slab = length == CAML_SLAB_SIZE && (uintptr_t)p % CAML_SLAB_SIZE == 0;
+  bool fill = getting.what == CAML_GETTING_SMALL && length <= SLAB_MOST
+    && !is_trimming(extents);
+  size_t to_fill = advance(extents, (uintptr_t)p, length, fill);
   assert(offset + length <= size && caml_is_pages(p, length));
   (void)size;
   (void)arena_ind;
@@ -440,15 +470,13 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     caml_huge_count(&extents->huge, p, length, true);
     return false;
   }
-  /* also with the page that jemalloc 5.3.0 puts behind it */
-  if (length / CAML_SLAB_SIZE == 1)
-    atomic_store(fresh_slab(extents, p), (uintptr_t)p);
-  if (slab)
+  assert(getting.what <= CAML_GETTING_SLAB);
+  getting.got += length;
+  if (getting.what == CAML_GETTING_SLAB)
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
-  if (length <= SLAB_MOST && atomic_load(&extents->large) == 0)
-    caml_extents_fill(p, length);
+  if (to_fill > 0) caml_extents_fill(p, to_fill);
   count(&extents->commit, true, length);
   return false;
 }
@@ -580,6 +608,7 @@ static void* map_block(struct caml_extents* extents, unsigned i, size_t size) {
     note(m, p, size);
   }
   atomic_fetch_add(&extents->in_blocks, m->size);
+  getting.got += m->size;
   return (void*)(uintptr_t)m->start;
 }
 
@@ -653,7 +682,6 @@ void caml_extents_started(struct caml_extents* extents) {
    unmapping, which nobody in the child has: a note of it, or a rest, that is
    too short, so that some address space stays mapped. */
 void caml_extents_postfork_child(struct caml_extents* extents) {
-  atomic_store(&extents->large, 0); /* threads that are not here */
   atomic_store(&extents->trimmer, 0);
   caml_limits_postfork_child(&extents->limits);
   caml_ranked_mutex_postfork_child(&extents->lock);
@@ -665,7 +693,6 @@ void caml_extents_close(struct caml_extents* extents, bool closing) {
 }
 
 void caml_extents_end(struct caml_extents* extents) {
-  assert(atomic_load(&extents->large) == 0);
   caml_ranked_mutex_lock(&extents->lock);
   for (unsigned i = 0; i < CAML_MAPPED_BLOCKS; i++)
     if (extents->mappings[i].size > 0) unmap_block(extents, i);
@@ -679,4 +706,14 @@ size_t caml_extents_mapped(const struct caml_extents* extents) {
   return atomic_load(&extents->alloc.bytes)
     - atomic_load(&extents->dalloc.bytes)
     - atomic_load(&extents->destroy.bytes);
+}
+
+/* Relaxed: others commit and decommit meanwhile. */
+size_t caml_extents_committed(const struct caml_extents* extents) {
+  size_t gone = atomic_load_explicit(&extents->decommit.bytes,
+                                     memory_order_relaxed);
+  size_t all = atomic_load_explicit(&extents->commit.bytes,
+                                    memory_order_relaxed)
+    + atomic_load_explicit(&extents->in_blocks, memory_order_relaxed);
+  return all > gone ? all - gone : 0;
 }

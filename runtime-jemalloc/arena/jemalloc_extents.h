@@ -81,8 +81,16 @@ struct caml_extent_count {
 #define CAML_MAPPED_BLOCKS 128
 #define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
-/* How many slabs of pools are remembered as just committed */
-#define CAML_FRESH_SLABS 64
+/* What a thread gets from jemalloc: one of its small blocks, which will be
+   filled; a large one, whose pages may never be touched; a slab of pools, which
+   are not in use yet */
+enum caml_getting { CAML_GETTING_SMALL, CAML_GETTING_LARGE, CAML_GETTING_SLAB };
+
+/* The newest mapping, up to [end], of which nothing from [frontier] on was ever
+   committed; up to [filled] it may have its pages already. */
+struct caml_ahead {
+  uintptr_t frontier, filled, end;
+};
 
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
@@ -95,15 +103,12 @@ struct caml_extents {
   struct caml_limits limits;
   struct caml_huge huge;
   CAML_EXTENT_HOOKS(CAML_EXTENT_COUNT)
-  _Atomic unsigned large; /* threads that are getting a block of no jemalloc
-                             slab: its pages may never be touched */
-  /* Runs that were just committed, by their address / CAML_SLAB_SIZE */
-  _Atomic uintptr_t fresh_slabs[CAML_FRESH_SLABS];
   _Atomic unsigned n_mappings; /* noted, or to be */
   struct caml_heap_mapping mappings[CAML_EXTENTS_MAPPINGS];
   struct caml_ranked_mutex lock; /* of [mappings] and what follows */
   bool kept[CAML_MAPPED_BLOCKS]; /* not unmapped, though there is no block */
   _Atomic size_t in_blocks;      /* bytes */
+  struct caml_ahead ahead;
   struct caml_rest* rests; /* of the mappings that were made for small ones */
 };
 #undef CAML_EXTENT_COUNT
@@ -117,12 +122,13 @@ extent_hooks_t* caml_extents_init(struct caml_extents* extents,
    jemalloc's. */
 void caml_extents_started(struct caml_extents* extents);
 
-/* Clears the note that a slab of pools at [p] was just committed.  To be called
-   for every slab and block that is taken from jemalloc and may have been noted.
-   Returns whether there was a note: a slab that was noted has no pages, all
-   others of jemalloc's were dirty.  The note may have been overwritten, if many
-   other slabs were committed meanwhile: then it returns false. */
-bool caml_extents_clear_fresh(struct caml_extents* extents, void* p);
+/* The calling thread begins to get something; between two of these it gets
+   nothing else.  The hooks run on its own thread, so that it knows what they
+   did for it. */
+void caml_extents_begin_get(enum caml_getting what);
+
+/* Bytes of address space without pages that the calling thread took since. */
+size_t caml_extents_got(void);
 
 /* Gives pages to [size] bytes that jemalloc takes for committed and that have
    none.  False if the kernel refused: then they come when they are touched. */
@@ -178,5 +184,9 @@ void caml_extents_end(struct caml_extents* extents);
 /* Bytes of address space that are mapped now.  Exact when no hook is
    running. */
 size_t caml_extents_mapped(const struct caml_extents* extents);
+
+/* Bytes that the heap has pages for, in use or not, as far as is known: some
+   that are counted may never have been touched. */
+size_t caml_extents_committed(const struct caml_extents* extents);
 
 #endif /* CAML_JEMALLOC_EXTENTS_H */

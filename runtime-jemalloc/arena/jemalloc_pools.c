@@ -185,13 +185,15 @@ static void get_dirty_slab(struct caml_pools* pools,
 /* A slab from jemalloc, which takes it for committed.  It has all of its pages,
    or none. */
 static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
-  char* p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
   struct caml_slab* slab;
   pool_bits missing;
+  char* p;
+  caml_cache_empty(pools->cache);
+  caml_extents_begin_get(CAML_GETTING_SLAB);
+  p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
   if (p == NULL) return NULL;
   slab = make_slab(pools, p);
   if (slab == NULL) {
-    caml_extents_clear_fresh(pools->extents, p); /* it goes back */
     je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
     return NULL;
   }
@@ -200,7 +202,7 @@ static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
   memset(slab, 0, sizeof(*slab));
   slab->start = p;
   slab->shard = (uint16_t)shard;
-  if (caml_extents_clear_fresh(pools->extents, p))
+  if (caml_extents_got() > 0)
     caml_huge_count(&pools->extents->huge, p, CAML_SLAB_SIZE, false);
   else
     get_dirty_slab(pools, &pools->shards[shard], slab, missing);
@@ -608,11 +610,12 @@ bool caml_pools_decays(struct caml_pools* pools) {
 /* Life */
 
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
-                     int flags) {
+                     struct caml_cache* cache, int flags) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   assert(page <= CAML_SLAB_SIZE && caml_is_power_of_two(page));
   assert(extents != NULL && pools->extents == NULL);
   pools->extents = extents;
+  pools->cache = cache;
   pools->flags = flags;
   pools->per_page =
     page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);

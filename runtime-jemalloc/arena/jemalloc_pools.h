@@ -33,13 +33,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "jemalloc_cache.h"
 #include "jemalloc_extents.h"
-
-/* Bytes.  Two lines of the cache: processors fetch the neighbour of a line with
-   it, so what threads on different shards write lies that far apart.  With 128
-   bytes two threads did 1.89 to 2.00 times what one does, with 64 bytes 1.22 to
-   1.98: bench/programs/micro.c, seven runs of each by turns. */
-#define CAML_CACHE_LINES 128
 
 /* A table of slabs by their address / CAML_SLAB_SIZE, for 48 bits of address.
    Its leaves are 1 MiB, for 4 GiB each. */
@@ -64,6 +59,7 @@ struct caml_pool_shard {
 
 struct caml_pools {
   struct caml_extents* extents;
+  struct caml_cache* cache;
   int flags; /* of [mallocx], for a slab */
   unsigned per_page; /* pools that share a page of the kernel's: 1, or a power
                         of two */
@@ -77,9 +73,10 @@ struct caml_pools {
    with one in use is not counted. */
 struct caml_free_pools { size_t dirty, muzzy, retained; };
 
-/* Makes [pools], which is zeroed, ready.  [flags] are [mallocx]'s. */
+/* Makes [pools], which is zeroed, ready.  Before a slab is taken [cache] is
+   emptied.  [flags] are [mallocx]'s. */
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
-                     int flags);
+                     struct caml_cache* cache, int flags);
 
 /* A pool of a slab, aligned to its size; NULL if there is no memory for one.
    [shard] is any number, a different one for each domain.  From any thread. */

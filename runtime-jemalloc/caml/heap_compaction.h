@@ -74,6 +74,9 @@ bool caml_heap_compactable(void);
    Calls finalisers that were postponed. */
 void caml_heap_slice_begins(intnat howmuch, double* extra);
 
+/* It has done its work, before the cycle may end. */
+void caml_heap_slice_ends(void);
+
 #else
 
 static inline void caml_heap_decide_compaction(enum caml_cycle_request request,
@@ -111,6 +114,10 @@ static inline void caml_heap_slice_begins(intnat howmuch, double* extra)
 {
   (void)howmuch;
   (void)extra;
+}
+
+static inline void caml_heap_slice_ends(void)
+{
 }
 
 #endif /* CAML_HEAP_JEMALLOC */

@@ -30,7 +30,10 @@
   STAT(longest_chunk, "w", "of a slice, between two looks for that")          \
   STAT(overhead_compactions, "", "since too much of the heap was unused")     \
   STAT(overhead_freed, "B", "freed by them, for the decay")                    \
-  STAT(overhead_time, "ns", "that they took")
+  STAT(overhead_time, "ns", "that they took")                                 \
+  STAT(memory_compactions, "", "of these, to keep to Xmemory_limit")          \
+  STAT(memory_purges, "", "of free pages at once, to keep to it")            \
+  STAT(overlong_stops, "", "past Xidle_pause_ms, the program being back")
 
 /* Counted by who did it */
 #define CAML_HEAP_COUNTER(name, unit, help) _Atomic size_t name;

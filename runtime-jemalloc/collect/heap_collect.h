@@ -25,6 +25,13 @@
 #include "heap_automatic.h"
 #include "heap_overhead.h"
 
+/* space_overhead; in no header */
+#if OCAML_VERSION < 50400
+extern uintnat caml_percent_free;
+#else
+extern _Atomic uintnat caml_percent_free;
+#endif
+
 struct caml_collector {
   struct caml_overhead overhead;
   struct caml_marks marks; /* at the end of the last cycle; see heap_cycle.c */

@@ -23,6 +23,7 @@
 #include "caml/domain.h"
 #include "caml/heap_compaction.h"
 #include "caml/heap_domain.h"
+#include "caml/heap_share.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
 #include "heap_collect.h"
@@ -82,6 +83,7 @@ static void skip_third_cycle(void) {
 void caml_heap_decide_compaction(enum caml_cycle_request request,
                                 bool adopted) {
   enum caml_compaction compaction;
+  caml_share_cycle_ended();
   note_who_takes_part();
   note_finalisers();
   caml_heap_measure_cycle(is_ordinary(request, adopted));

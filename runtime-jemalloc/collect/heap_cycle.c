@@ -22,15 +22,11 @@
 #include "caml/heap_domain.h"
 #include "caml/major_gc.h"
 #include "heap_collect.h"
+#include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
-
-/* space_overhead; in no header */
-#if OCAML_VERSION < 50400
-extern uintnat caml_percent_free;
-#else
-extern _Atomic uintnat caml_percent_free;
-#endif
+#include "heap_memory.h"
+#include "heap_share_part.h"
 
 static uint64_t busy(void) {
   return caml_heap_clock(CLOCK_PROCESS_CPUTIME_ID);
@@ -74,27 +70,55 @@ static struct caml_overhead_measures measure(size_t in_use) {
   };
 }
 
-static void do_not_measure(void) {
-  caml_collector.marks.domains = NO_DOMAINS;
-  caml_overhead_skip(&caml_collector.overhead);
+/* ns that a compaction may take */
+static uint64_t most_stop(void) {
+  intnat ms = caml_heap_knob_get(CAML_KNOB_overhead_pause_ms);
+  return ms < 0 ? UINT64_MAX : (uint64_t)ms * NS_PER_MS;
 }
 
 /* Half a minor heap is allocated from one slice to the next. */
-static void consider(struct caml_overhead* o, intnat percent, bool others) {
-  size_t in_use = caml_heap_in_use();
+static void consider_overhead(struct caml_overhead* o,
+                              const struct caml_overhead_measures* measures,
+                              intnat percent, bool others) {
   struct caml_overhead_cycle cycle = {
     .max_overhead = percent, .space_overhead = (intnat)caml_percent_free,
-    .between = Bsize_wsize(Caml_state->minor_heap_wsz) / 2, .others = others
+    .between = Bsize_wsize(Caml_state->minor_heap_wsz) / 2, .others = others,
+    .most_stop = most_stop()
   };
-  if (percent == 0 || percent >= CAML_OVERHEAD_NEVER
-      || caml_overhead_is_small(o, in_use)) {
-    do_not_measure();
-    if (percent == 0 && !others)
-      caml_overhead_compact(o, &overhead_clock, in_use);
-  } else {
-    struct caml_overhead_measures measures = measure(in_use);
-    caml_overhead_cycle_ended(o, &overhead_clock, &cycle, &measures);
-  }
+  caml_overhead_cycle_ended(o, &overhead_clock, &cycle, measures);
+}
+
+static void consider_memory(struct caml_overhead* o,
+                            const struct caml_overhead_measures* measures,
+                            bool others) {
+  bool may_compact = !others && caml_heap_may_compact_unasked();
+  if (!caml_memory_cycle_ended(measures, may_compact) || o->compacting) return;
+  caml_overhead_compact(o, &overhead_clock, measures->in_use);
+  atomic_fetch_add(&caml_collector.automatic.memory_compactions, 1);
+}
+
+/* Are there cycles that end with a compaction, and others that do not? */
+static bool is_to_be_decided(intnat percent) {
+  return percent > 0 && percent < CAML_OVERHEAD_NEVER;
+}
+
+static void consider(struct caml_overhead* o, intnat percent, bool others) {
+  size_t in_use = caml_heap_in_use();
+  bool small = caml_overhead_is_small(o, in_use);
+  bool overhead = !small && is_to_be_decided(percent);
+  bool limited = !small && caml_memory_is_limited();
+  struct caml_overhead_measures measures = { .in_use = in_use };
+  if (overhead || limited)
+    measures = measure(in_use);
+  else
+    caml_collector.marks.domains = NO_DOMAINS;
+  if (overhead)
+    consider_overhead(o, &measures, percent, others);
+  else
+    caml_overhead_skip(o);
+  if (percent == 0 && !others)
+    caml_overhead_compact(o, &overhead_clock, in_use);
+  if (limited) consider_memory(o, &measures, others);
 }
 
 void caml_heap_measure_cycle(bool ordinary) {
@@ -103,11 +127,19 @@ void caml_heap_measure_cycle(bool ordinary) {
 }
 
 void caml_heap_slice_begins(intnat howmuch, double* extra) {
+  double part;
+  caml_share_settle();
   caml_background_poll(&caml_heap.background);
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
-  if (howmuch == AUTO_TRIGGERED_MAJOR_SLICE)
-    *extra += caml_collector.overhead.least_slice;
+  if (howmuch != AUTO_TRIGGERED_MAJOR_SLICE) return;
+  *extra += caml_collector.overhead.least_slice;
+  part = caml_memory_slice_begins();
+  if (part > *extra) *extra = part;
+}
+
+void caml_heap_slice_ends(void) {
+  caml_memory_slice_ends();
 }
 
 /* A compaction of ours */

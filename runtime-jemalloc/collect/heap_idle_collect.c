@@ -306,26 +306,42 @@ static uint64_t weight(const struct round* r) {
   return (uint64_t)r->used + 8 * (uint64_t)r->live;
 }
 
+/* The program came back in a stop longer than it wants: the next one is thought
+   to be as long. */
+static void note_overlong(uint64_t stop) {
+  atomic_fetch_add(&caml_collector.automatic.overlong_stops, 1);
+  caml_gc_message(0x10, "Idle compaction: stopped the program, which was back, "
+                  "for %.1f ms\n", (double)stop / 1e6);
+}
+
+static uint64_t longest_stop(void) {
+  return (uint64_t)caml_heap_knob_get(CAML_KNOB_idle_pause_ms) * NS_PER_MS;
+}
+
 /* Its CPU time tells how long the next stop will be; its length would tell what
    other processes did, too. */
 static void compact(struct round* r) {
   struct caml_idle* idle = &caml_heap_idle;
-  uint64_t cpu = caml_idle_own_cpu();
+  uint64_t cpu = caml_idle_own_cpu(), now = caml_heap_now(), stop;
   atomic_store(&idle->compacting, true);
+  caml_arena_hold_decay(&caml_heap.arena);
   caml_heap_finish_cycle(true);
+  caml_arena_release_decay(&caml_heap.arena);
   atomic_store(&idle->compacting, false);
   caml_heap_reset_pacing();
-  caml_idle_policy_stopped(&idle->policy, weight(r),
-                           caml_idle_own_cpu() - cpu);
+  cpu = caml_idle_own_cpu() - cpu;
+  stop = caml_heap_now() - now;
+  if (stop > longest_stop() && caml_idle_is_awaited(idle))
+    note_overlong(cpu = stop);
+  caml_idle_policy_stopped(&idle->policy, weight(r), cpu);
   atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
 }
 
 /* When the compaction may stop the program */
 static uint64_t may_stop(struct caml_idle* idle, const struct round* r) {
-  intnat ms = caml_heap_knob_get(CAML_KNOB_idle_pause_ms);
   return caml_idle_policy_may_stop(
     &idle->policy, caml_idle_policy_stop(&idle->policy, weight(r)),
-    (uint64_t)ms * NS_PER_MS);
+    longest_stop());
 }
 
 static bool worth_compacting(const struct round* r) {

@@ -15,13 +15,13 @@
 #include <malloc.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #include "caml/mlvalues.h"
 #include "caml/minor_gc.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
+#include "jemalloc_process.h"
 
 #ifndef DEBUG
 
@@ -60,21 +60,12 @@ void caml_heap_release_minor(void) {
 
 #ifdef HAVE_MALLINFO2
 
-static size_t resident(void) {
-  size_t pages = 0;
-  FILE* statm = fopen("/proc/self/statm", "re");
-  if (statm == NULL) return 0;
-  if (fscanf(statm, "%*u %zu", &pages) != 1) pages = 0;
-  fclose(statm);
-  return pages * (size_t)sysconf(_SC_PAGESIZE);
-}
-
 static bool is_worth_trimming(void) {
   struct mallinfo2 m = mallinfo2();
   size_t heap = caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
   return m.fordblks >= TRIM_BYTES
     && m.fordblks >= (m.fordblks + m.uordblks) / TRIM_PART
-    && resident() >= heap + m.uordblks + m.fordblks / 2;
+    && caml_process_read().resident >= heap + m.uordblks + m.fordblks / 2;
 }
 
 void caml_heap_trim_malloc(void) {
@@ -82,10 +73,19 @@ void caml_heap_trim_malloc(void) {
     malloc_trim(0);
 }
 
+size_t caml_heap_malloced(void) {
+  struct mallinfo2 m = mallinfo2();
+  return m.uordblks + m.hblkhd;
+}
+
 #else
 
 /* Another C library has no malloc_trim, or does not say how much is free. */
 void caml_heap_trim_malloc(void) {
+}
+
+size_t caml_heap_malloced(void) {
+  return 0;
 }
 
 #endif

@@ -16,6 +16,8 @@
 #ifndef CAML_HEAP_LEFTOVERS_H
 #define CAML_HEAP_LEFTOVERS_H
 
+#include <stddef.h>
+
 /* Gives back the pages of the free part of the calling domain's minor heap, but
    for what it fills first. */
 void caml_heap_release_minor(void);
@@ -24,5 +26,8 @@ void caml_heap_release_minor(void);
    is worth it: who allocates in C meanwhile may wait for it.  From any
    thread. */
 void caml_heap_trim_malloc(void);
+
+/* Bytes that were malloc'ed and not freed; 0 if the C library does not say. */
+size_t caml_heap_malloced(void);
 
 #endif /* CAML_HEAP_LEFTOVERS_H */

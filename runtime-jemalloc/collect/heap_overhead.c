@@ -57,6 +57,15 @@
    the middle of a cycle. */
 #define FALL 0.8
 
+/* A compaction reads what lives, and walks through the pools: that takes as
+   long as one part in so many. */
+#define WALKED_PART 16
+
+/* What it takes until one has been seen, ns a byte read: small blocks that
+   point to each other at random (CPU time on OCaml 5.3.0: 47 ms with 15 MB
+   alive in 330, 49 with 5 in 200, 205 with 51 in 152: 1.3 to 3.4) */
+#define STOP 2.0
+
 /* What is made of the measures of a cycle, bytes */
 struct estimate {
   size_t in_use;
@@ -167,13 +176,18 @@ static void suspect(struct caml_overhead* o,
   o->suspicious = in_use;
 }
 
-/* How long the program has worked since the guess, in the collector and beside
-   it: not while it was blocked or stopped.  Several domains that work at once
-   count once. */
+/* How long the program has worked since it was [now], and had worked for
+   [busy]: in the collector and beside it, not while it was blocked or stopped.
+   Several domains that work at once count once. */
+static uint64_t worked_since(const struct caml_overhead_clock* clock,
+                             uint64_t now, uint64_t busy) {
+  uint64_t passed = clock->now() - now, worked = clock->busy() - busy;
+  return worked < passed ? worked : passed;
+}
+
 static uint64_t cost(const struct caml_overhead* o,
                      const struct caml_overhead_clock* clock) {
-  uint64_t passed = clock->now() - o->suspected, busy = clock->busy() - o->busy;
-  return busy < passed ? busy : passed;
+  return worked_since(clock, o->suspected, o->busy);
 }
 
 static void wait_longer(struct caml_overhead* o,
@@ -197,11 +211,33 @@ static void accelerate(struct caml_overhead* o, const struct estimate* m,
   o->least_slice = accelerated_slice(m->in_use, c->between);
 }
 
-static void begin_compaction(struct caml_overhead* o, uint64_t now,
-                             size_t in_use) {
+/* Of a heap with so much in blocks that live */
+static size_t reads(size_t in_use, size_t live) {
+  return live + in_use / WALKED_PART;
+}
+
+static bool is_short(const struct caml_overhead* o,
+                     const struct caml_overhead_cycle* c, size_t in_use,
+                     size_t live) {
+  double stop = o->stop > 0.0 ? o->stop : STOP;
+  return stop * (double)reads(in_use, live) <= (double)c->most_stop;
+}
+
+/* One that was longer than was thought tells at once, a shorter one by half. */
+static void note_stop(struct caml_overhead* o, uint64_t ns) {
+  double stop = (double)ns / (double)(o->reads + 1);
+  double before = o->stop > 0.0 ? o->stop : STOP;
+  o->stop = stop > before ? stop : (before + stop) / 2;
+}
+
+static void begin_compaction(struct caml_overhead* o,
+                             const struct caml_overhead_clock* clock,
+                             size_t in_use, size_t live) {
   o->compacting = true;
-  o->decided = now;
+  o->decided = clock->now();
+  o->decided_busy = clock->busy();
   o->before = in_use;
+  o->reads = reads(in_use, live);
 }
 
 /* It is known how much is unused.  What the sweep has freed by now is a gain
@@ -211,11 +247,13 @@ static void decide(struct caml_overhead* o,
                    const struct estimate* m,
                    const struct caml_overhead_cycle* c) {
   stop_accelerating(o);
-  if (too_much(m->in_use, m->blocks, (double)c->max_overhead))
-    begin_compaction(o, clock->now(), m->in_use);
-  else
+  if (!too_much(m->in_use, m->blocks, (double)c->max_overhead))
     wait_longer(o, clock,
                 m->in_use > o->suspicious - o->suspicious / LITTLE_PART);
+  else if (is_short(o, c, m->in_use, m->blocks))
+    begin_compaction(o, clock, m->in_use, m->blocks);
+  else
+    wait_longer(o, clock, true);
 }
 
 /* Since when has too much seemed to be unused?  From the beginning of the first
@@ -246,7 +284,8 @@ static void consider(struct caml_overhead* o,
     if (seems && !certain && o->cycles < MOST_CYCLES)
       accelerate(o, m, c);
     else decide(o, clock, m, c);
-  } else if ((certain || is_for_long(o, now)) && now >= o->not_before) {
+  } else if ((certain || is_for_long(o, now)) && now >= o->not_before
+             && is_short(o, c, m->in_use, m->marked)) {
     suspect(o, clock, m->in_use);
     if (certain) decide(o, clock, m, c);
     else accelerate(o, m, c);
@@ -278,12 +317,13 @@ void caml_overhead_compact(struct caml_overhead* o,
                            const struct caml_overhead_clock* clock,
                            size_t in_use) {
   suspect(o, clock, in_use);
-  begin_compaction(o, o->suspected, in_use);
+  begin_compaction(o, clock, in_use, in_use);
 }
 
 void caml_overhead_compacted(struct caml_overhead* o,
                              const struct caml_overhead_clock* clock,
                              size_t returned) {
   o->compacting = false;
+  note_stop(o, worked_since(clock, o->decided, o->decided_busy));
   wait_longer(o, clock, returned < o->before / LITTLE_PART);
 }

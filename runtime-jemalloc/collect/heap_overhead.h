@@ -46,6 +46,7 @@ struct caml_overhead_cycle {
   intptr_t space_overhead; /* percent */
   size_t between; /* bytes that the program allocates from one slice to the
                      next */
+  uint64_t most_stop; /* ns: a compaction that would take longer is not begun */
   bool others;    /* somebody else's, or it may not end with a compaction */
 };
 
@@ -69,7 +70,11 @@ struct caml_overhead {
   /* A compaction */
   bool compacting;       /* the cycle that has ended ends with ours */
   uint64_t decided;      /* when, ns */
+  uint64_t decided_busy; /* ns by then */
   size_t before;         /* bytes in use then */
+  size_t reads;          /* bytes, about */
+  double stop;           /* of the last ones, ns a byte read; 0: there was none
+                            */
   /* Until the next */
   unsigned doublings;
   uint64_t not_before;   /* ns */
@@ -88,7 +93,7 @@ void caml_overhead_cycle_ended(struct caml_overhead* overhead,
                                const struct caml_overhead_cycle* cycle,
                                const struct caml_overhead_measures* measures);
 
-/* Sets [compacting], whatever is unused. */
+/* Sets [compacting], whatever is unused, and however long it takes. */
 void caml_overhead_compact(struct caml_overhead* overhead,
                            const struct caml_overhead_clock* clock,
                            size_t in_use);

@@ -16,15 +16,11 @@
 #include <stdatomic.h>
 #include <unistd.h>
 #include "heap_jemalloc.h"
+#include "heap_pagemap.h"
 #include "heap_sharing.h"
 
 /* Pages that are looked at, in a heap that fills its address space */
 #define SAMPLE 1024
-
-/* proc/pid/pagemap, in Linux's documentation: an entry of 64 bits a page */
-#define PRESENT ((uint64_t)1 << 63)
-#define SWAPPED ((uint64_t)1 << 62)
-#define EXCLUSIVE ((uint64_t)1 << 56)
 
 struct sample {
   int pagemap;
@@ -36,11 +32,11 @@ static void look(struct sample* s, uint64_t address) {
   uint64_t entry;
   off_t place = (off_t)(address / s->page * sizeof(entry));
   if (pread(s->pagemap, &entry, sizeof(entry), place) != sizeof(entry)) return;
-  if ((entry & (PRESENT | SWAPPED)) == 0) return;
+  if ((entry & (CAML_PAGEMAP_PRESENT | CAML_PAGEMAP_SWAPPED)) == 0) return;
   s->taken++;
-  if (entry & SWAPPED)
+  if (entry & CAML_PAGEMAP_SWAPPED)
     s->swapped++;
-  else if ((entry & EXCLUSIVE) == 0)
+  else if ((entry & CAML_PAGEMAP_EXCLUSIVE) == 0)
     s->shared++;
 }
 

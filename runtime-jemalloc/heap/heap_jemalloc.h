@@ -31,20 +31,21 @@ struct caml_heap {
   struct caml_arena arena;
   struct caml_background background;
   struct caml_heap_in_use in_use;
-  struct caml_ranked_mutex limit_lock; /* see heap_limit.c */
+  struct caml_ranked_mutex limit_lock; /* see collect/heap_limit.c */
 };
 
 extern struct caml_heap caml_heap;
 
-/* Bytes in pools and large blocks.  From any thread. */
+/* Bytes in pools and large blocks, without those set apart at a fork.  From any
+   thread. */
 static inline size_t caml_heap_in_use(void) {
-  return atomic_load(&caml_heap.in_use.pools)
-    + atomic_load(&caml_heap.in_use.large);
+  return caml_heap_pools_in_use(&caml_heap.in_use)
+    + caml_heap_large_in_use(&caml_heap.in_use);
 }
 
-/* A pool was taken, which a limit does not prevent: see caml_heap_check_limit.
-   By a domain's thread. */
-void caml_heap_note_limit(void);
+/* Memory of [size] bytes was taken, which a limit need not have prevented: see
+   caml_heap_check_limit.  By a domain's thread. */
+void caml_heap_note_taken(size_t size);
 
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */

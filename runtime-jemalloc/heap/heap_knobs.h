@@ -37,6 +37,11 @@
 /* OCaml's max_int */
 #define CAML_HEAP_LIMIT_MAX (INTPTR_MAX >> 1)
 
+#define CAML_FORK_SHARE_OFF (-1)
+
+/* Xmemory_limit: as the system says */
+#define CAML_MEMORY_LIMIT_AUTO (-1)
+
 enum caml_compact_purge {
   CAML_COMPACT_PURGE_DECAY,
   CAML_COMPACT_PURGE_LAZY,
@@ -72,6 +77,12 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        CAML_KNOB_ANY_TIME,                                                    \
        "the most that the heap may hold, in pools and large blocks; past it " \
        "the program gets Out_of_memory")                                      \
+  KNOB(memory_limit, "bytes", 0, -1, CAML_HEAP_LIMIT_MAX, "none=0 auto=-1",   \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how much memory the process may take: near it garbage is collected "  \
+       "sooner; auto: 90% of what its container and ulimit let it have")      \
+  KNOB(memory_limit_cpu, "%", 50, 1, 100, "", CAML_KNOB_ANY_TIME,             \
+       "how much of the time collection may take to keep to memory_limit")    \
   KNOB(idle_compact_ms, "ms", 100, -1, CAML_DECAY_MS_MAX, "never=-1",        \
        CAML_KNOB_ANY_TIME,                                                    \
        "how long the program is at rest before the heap is collected and "    \
@@ -85,9 +96,17 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        "how much memory the heap may have beyond its blocks, of what these "  \
        "take, before a major cycle ends with a compaction; 0: each does; "    \
        "never: nor does an idle program compact")                             \
+  KNOB(overhead_pause_ms, "ms", -1, -1, CAML_DECAY_MS_MAX, "any=-1",          \
+       CAML_KNOB_ANY_TIME,                                                    \
+       "how long a compaction for Xmax_overhead may stop the program: one "   \
+       "that would take longer is not begun")                                 \
   KNOB(malloc_trim, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,            \
        "after a collection of an idle program and after Gc.compact the C "    \
        "library gives back its free memory, if that is worth it")             \
+  KNOB(fork_share, "bytes", CAML_FORK_SHARE_OFF, CAML_FORK_SHARE_OFF,         \
+       CAML_HEAP_LIMIT_MAX, "off=-1 on=16777216", CAML_KNOB_ANY_TIME,         \
+       "how large a heap is at least that a process shares with those that "  \
+       "it forks, since the collector leaves it alone in all of them")        \
   KNOB(heap_stats, "", CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_OFF,              \
        CAML_HEAP_STATS_JSON, "off=0 table=1 json=2", CAML_KNOB_ANY_TIME,      \
        "print the statistics of the heap on stderr at exit")

@@ -19,6 +19,7 @@
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "heap_jemalloc.h"
+#include "heap_share_part.h"
 #include "heap_sizeclasses.h"
 
 _Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
@@ -34,17 +35,26 @@ static unsigned shard(void) {
   return Caml_state_opt == NULL ? 0 : (unsigned)Caml_state_opt->id;
 }
 
+/* Relaxed: sums, which nobody orders anything by.  Bytes are subtracted first
+   and added last, so that statistics never count more in use than there is. */
+static void add(_Atomic size_t* sum, size_t bytes) {
+  atomic_fetch_add_explicit(sum, bytes, memory_order_relaxed);
+}
+
+static struct caml_in_use_shard* in_use(void) {
+  return caml_in_use_shard(&caml_heap.in_use, shard());
+}
+
 void* caml_heap_pool_alloc(void) {
   void* pool = caml_arena_get_pool(&caml_heap.arena, shard());
   if (pool == NULL) return NULL;
-  atomic_fetch_add(&caml_heap.in_use.pools, CAML_POOL_SIZE);
-  caml_heap_note_limit();
+  add(&in_use()->pools, CAML_POOL_SIZE);
+  caml_heap_note_taken(CAML_POOL_SIZE);
   return pool;
 }
 
 void caml_heap_pool_free(void* pool) {
-  /* first: statistics never count more in use than there is */
-  atomic_fetch_sub(&caml_heap.in_use.pools, CAML_POOL_SIZE);
+  add(&in_use()->pools, -CAML_POOL_SIZE);
   caml_arena_put_pool(&caml_heap.arena, pool);
   caml_background_freed(&caml_heap.background);
 }
@@ -60,17 +70,32 @@ static void purge_for_mapped(asize_t size) {
     caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
 }
 
+static void* get_cached(asize_t size) {
+  return caml_arena_get_cached(&caml_heap.arena, shard(), size);
+}
+
+/* On no page of what is shared */
+static void* get_large(asize_t size) {
+  void* block;
+  if (!caml_share_is_listed(false)) return NULL;
+  while ((block = get_cached(size)) != NULL && caml_share_touches(block, size))
+    caml_share_plug(block, size);
+  return block;
+}
+
 void* caml_heap_large_alloc(asize_t size) {
   void* block;
   if (size >= CAML_MAPPED_BLOCK) purge_for_mapped(size);
-  block = caml_arena_get(&caml_heap.arena, size);
-  if (block != NULL) atomic_fetch_add(&caml_heap.in_use.large, size);
+  block = get_large(size);
+  if (block == NULL) return NULL;
+  add(&in_use()->large, size);
+  caml_heap_note_taken(size);
   return block;
 }
 
 void caml_heap_large_free(void* block, asize_t size) {
-  atomic_fetch_sub(&caml_heap.in_use.large, size);
-  caml_arena_put(&caml_heap.arena, block, size);
+  add(&in_use()->large, -size);
+  caml_arena_put_cached(&caml_heap.arena, shard(), block, size);
   caml_background_freed(&caml_heap.background);
 }
 

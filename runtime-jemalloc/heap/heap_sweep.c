@@ -21,16 +21,10 @@
 #if OCAML_VERSION < 50500
 
 #include "caml/heap_sweep.h"
+#include "heap_pool_layout.h"
 
 /* The largest size class of OCaml's own, words */
 #define STOCK_SIZECLASS_MAX 128
-
-#if OCAML_VERSION < 50200
-#define FIRST_BLOCK(sizeclass) POOL_HEADER_WSIZE
-#else
-#define FIRST_BLOCK(sizeclass)                                                \
-  (POOL_HEADER_WSIZE + wastage_sizeclass[sizeclass])
-#endif
 
 /* Of those with a header.  At least one: caml_sweep takes no work for no pool
    left. */
@@ -49,8 +43,9 @@ intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
   mlsize_t words =
     POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
   if (wsize <= STOCK_SIZECLASS_MAX) return (intnat)words;
-  return words_in_blocks((const header_t*)pool + FIRST_BLOCK(sizeclass),
-                         words / wsize, wsize);
+  return words_in_blocks(
+    (const header_t*)pool + CAML_POOL_FIRST_BLOCK(sizeclass), words / wsize,
+    wsize);
 }
 
 #endif

@@ -22,6 +22,15 @@
 #include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_memory.h"
+#include "heap_share_part.h"
+
+/* 0: none */
+static size_t memory_limit(void) {
+  struct caml_memory_state s;
+  caml_memory_state(false, &s);
+  return s.soft == CAML_MEMORY_NO_LIMIT ? 0 : s.soft;
+}
 
 static bool statistics(struct caml_heap_statistics* result) {
   struct caml_heap_counted heap = {
@@ -29,6 +38,7 @@ static bool statistics(struct caml_heap_statistics* result) {
     .in_use = &caml_heap.in_use,
     .automatic = &caml_collector.automatic,
     .heap_limit = (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit),
+    .memory_limit = memory_limit(),
     .refused_threads = caml_heap_refused_threads()
   };
   return caml_heap_statistics_read(&heap, result);
@@ -110,8 +120,10 @@ const struct caml_heap_control caml_heap_control = {
   .knob_set = caml_heap_knob_set,
   .statistics = statistics,
   .in_use = in_use,
+  .memory = caml_memory_state,
   .purge = purge,
   .decay = decay,
+  .share = caml_share_ask,
   .arena = arena,
   .mallctl = ctl,
   .mallctlnametomib = je_mallctlnametomib,

@@ -20,11 +20,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include "heap_knobs.h"
+#include "heap_memory_state.h"
 #include "heap_statistics.h"
 #include "heap_tweaks.h"
 
 /* Changes whenever the table or a structure in it does. */
-#define CAML_HEAP_CONTROL_VERSION 4
+#define CAML_HEAP_CONTROL_VERSION 5
 
 /* All functions may be called from any thread, with and without the domain
    lock; they touch no OCaml value and do not raise.  Between the start of the
@@ -44,10 +45,16 @@ struct caml_heap_control {
   /* Bytes in pools and large blocks.  Some nanoseconds. */
   size_t (*in_use)(void);
 
+  /* [caml_memory_state] */
+  void (*memory)(bool now, struct caml_memory_state* state);
+
   /* Gives unused pages back, or only those whose time has come.  Waits for a
      purge that is under way.  False if jemalloc refused. */
   bool (*purge)(bool lazily);
   bool (*decay)(void);
+
+  /* [caml_share_ask] */
+  void (*share)(bool share);
 
   /* jemalloc's number of the heap's arena */
   unsigned (*arena)(void);

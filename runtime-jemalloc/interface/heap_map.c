@@ -32,8 +32,9 @@ void caml_heap_map_init(void) {
   struct caml_extents* extents = &caml_heap.arena.extents;
   caml_heap_map.mappings = address(extents->mappings);
   caml_heap_map.used = address(&extents->n_mappings);
-  caml_heap_map.pools = address(&caml_heap.in_use.pools);
-  caml_heap_map.large = address(&caml_heap.in_use.large);
+  caml_heap_map.in_use = address(caml_heap.in_use.shards);
+  caml_heap_map.n_in_use = CAML_IN_USE_SHARDS;
+  caml_heap_map.in_use_step = sizeof(struct caml_in_use_shard);
   caml_heap_map.minor_start = address(&caml_minor_heaps_start);
   caml_heap_map.minor_end = address(&caml_minor_heaps_end);
   caml_heap_map.self = address(&caml_heap_map);

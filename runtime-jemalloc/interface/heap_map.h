@@ -23,7 +23,7 @@
 #include "jemalloc_mapping.h"
 
 #define CAML_HEAP_MAP_MAGIC "OCamlHeapMap\1\2\3" /* 16 bytes with the last 0 */
-#define CAML_HEAP_MAP_VERSION 1
+#define CAML_HEAP_MAP_VERSION 2
 
 /* Numbers only, as wide everywhere; addresses are of this process. */
 struct caml_heap_map {
@@ -34,7 +34,10 @@ struct caml_heap_map {
   uint64_t mappings;     /* address of an array of struct caml_heap_mapping */
   uint64_t used;         /* address of an unsigned: how many were made; past
                             [n_mappings], the others are not in the array */
-  uint64_t pools, large; /* addresses of the bytes in use, as size_t */
+  uint64_t in_use;       /* address of the first shard of the bytes in use: two
+                            size_t, in pools and in large blocks, of which the
+                            sums over all shards count */
+  uint32_t n_in_use, in_use_step; /* shards, and bytes from one to the next */
   uint64_t minor_start, minor_end; /* addresses of the minor heaps' bounds */
 };
 

@@ -109,6 +109,18 @@ static void add_free_pools(const struct caml_free_pools* some,
   s->resident -= some->retained;
 }
 
+/* What is cached, which jemalloc takes for allocated */
+static void add_cached(const struct caml_cache* cache,
+                       struct caml_heap_statistics* s) {
+  struct caml_cache_counts counts = caml_cache_counts(cache);
+  s->allocated -= counts.bytes;
+  s->active -= counts.bytes;
+  s->dirty += counts.bytes;
+  s->cached = counts.bytes;
+  s->cache_hits = counts.hits;
+  s->cache_misses = counts.misses;
+}
+
 #define READ_HOOK(name, help)                                                 \
   s->name##_calls = atomic_load(&extents->name.calls);                        \
   s->name##_bytes = atomic_load(&extents->name.bytes);                        \
@@ -147,8 +159,9 @@ static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
   uint64_t moment;
   caml_pools_lock(&h->arena->pools);
   moment = epoch(r, true);
-  s->pools = atomic_load(&h->in_use->pools);
-  s->large_blocks = atomic_load(&h->in_use->large);
+  s->pools = caml_heap_pools_in_use(h->in_use);
+  s->large_blocks = caml_heap_large_in_use(h->in_use);
+  s->shared = atomic_load(&h->in_use->shared);
   *some = caml_pools_free_locked(&h->arena->pools);
   caml_pools_unlock(&h->arena->pools);
   return moment;
@@ -157,7 +170,7 @@ static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
 /* A block that came or went while jemalloc added up may be missing in its
    sum. */
 static void add_missing(struct caml_heap_statistics* s) {
-  size_t in_use = s->pools + s->large_blocks;
+  size_t in_use = s->pools + s->large_blocks + s->shared;
   size_t missing = s->allocated < in_use ? in_use - s->allocated : 0;
   s->allocated += missing;
   if (s->active < s->allocated) s->active = s->allocated;
@@ -171,9 +184,11 @@ static bool read_once(struct reader* r, const struct caml_heap_counted* h,
   read_jemalloc(r, s);
   add_free_pools(&some, s);
   read_hooks(&h->arena->extents, s);
+  add_cached(&h->arena->cache, s);
   add_missing(s);
   s->decay_stretch = atomic_load(&h->arena->budget.stretch);
   s->heap_limit = h->heap_limit;
+  s->memory_limit = h->memory_limit;
   s->refused_threads = h->refused_threads;
   CAML_HEAP_AUTOMATIC(READ_AUTOMATIC)
   return epoch(r, false) == moment;

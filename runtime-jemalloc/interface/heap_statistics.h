@@ -32,9 +32,11 @@
 #define CAML_HEAP_STATISTICS(STAT)                                            \
   STAT(pools, "B", "pools in use")                                            \
   STAT(large_blocks, "B", "large blocks in use")                              \
-  STAT(allocated, "B", "both, with what jemalloc rounds them up to")          \
+  STAT(shared, "B", "in both, set apart at a fork; not counted above")        \
+  STAT(allocated, "B", "all three, with what jemalloc rounds them up to")     \
   STAT(active, "B", "in pages that hold some of it")                          \
   STAT(dirty, "B", "in pages freed and not purged")                           \
+  STAT(cached, "B", "of that, in blocks kept for the next of their size")     \
   STAT(muzzy, "B", "in pages purged lazily and not by force")                 \
   STAT(retained, "B", "of address space without pages, kept for later")       \
   STAT(metadata, "B", "of jemalloc's own data for this heap")                 \
@@ -50,8 +52,11 @@
   STAT(muzzy_purges, "", "sweeps over the muzzy pages")                       \
   STAT(muzzy_purge_calls, "", "extents that they purged")                     \
   STAT(muzzy_purged, "B", "that they purged")                                 \
+  STAT(cache_hits, "", "large blocks that were found among those kept")       \
+  STAT(cache_misses, "", "others of 4 KiB to 1 MiB")                          \
   STAT(decay_stretch, "", "times as long as asked for, free pages stay")      \
   STAT(heap_limit, "B", "Xheap_limit; 0: none")                               \
+  STAT(memory_limit, "B", "that the process may take, Xmemory_limit; 0: any") \
   STAT(refused_threads, "", "attempts to make a thread that failed")          \
   CAML_HEAP_AUTOMATIC(STAT)
 
@@ -70,7 +75,7 @@ struct caml_heap_counted {
   struct caml_arena* arena;
   const struct caml_heap_in_use* in_use;
   const struct caml_heap_automatic* automatic;
-  size_t heap_limit, refused_threads;
+  size_t heap_limit, memory_limit, refused_threads;
 };
 
 /* Fills in [statistics].  Pools, in use and free, are counted at one moment, in

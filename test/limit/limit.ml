@@ -153,6 +153,93 @@ let domains () =
     (try Domain.join other with Out_of_memory -> fail "domains: uncaught")
   done
 
+(* VmHWM, bytes: what the process has taken at most *)
+let peak () =
+  let ic = open_in "/proc/self/status" in
+  let rec find () =
+    match Scanf.sscanf_opt (input_line ic) "VmHWM: %d" (fun n -> n * 1024) with
+    | Some n -> close_in ic; n
+    | None -> find () in
+  find ()
+
+(* Free pages count: those of small blocks, too small for large ones, are gone
+   before these pass the limit.  16 MiB are for what is not the heap's. *)
+let free_pages () =
+  Gc.set { (Gc.get ()) with max_overhead = 1_000_000 }; (* nothing moves *)
+  let n = limit * 3 / 4 / 80 in
+  let small = Array.init n (fun i -> Bytes.make 64 (Char.chr (i land 127))) in
+  Array.iteri (fun i _ -> if i mod 1500 <> 0 then small.(i) <- Bytes.empty)
+    small;
+  Gc.full_major ();
+  let large = List.init (limit * 7 / 10 / mib) (fun _ -> Bytes.make mib 'x') in
+  ignore (Sys.opaque_identity (small, large));
+  if peak () > limit + 16 * mib then
+    fail "free pages: the process took %d MiB" (peak () / mib)
+
+(* C code that asks for a block where nothing may be collected: garbage makes
+   room, at the next safe point. *)
+external alloc_shr : int -> int array = "alloc_shr"
+external alloc_shr_twice : int -> int array = "alloc_shr_twice"
+
+let from_c () =
+  for _ = 1 to 50 do
+    ignore (Sys.opaque_identity (alloc_shr_twice (limit / 24)))
+  done;
+  within "from C" ~beyond:0;
+  must_exhaust "from C, all of it alive" (fun () ->
+    let l = ref [] in
+    while true do l := alloc_shr (limit / 800) :: !l done);
+  within "from C, all of it alive" ~beyond:(limit / 8);
+  must_exhaust "from C, one that never fits" (fun () ->
+    ignore (Sys.opaque_identity (alloc_shr (limit / 8 + 1))))
+
+(* A block that a program writes out is allocated by C, too. *)
+let literal () =
+  for i = 1 to limit / 1000 do
+    ignore (Sys.opaque_identity [|
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+      i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i; i;
+    |])
+  done;
+  within "literal" ~beyond:0
+
+(* Nothing fits, but a finaliser gives something up. *)
+let finalisers_large () =
+  let cache = ref (Bytes.create (limit * 6 / 10)) and called = ref false in
+  let finalised () =
+    let f _ = cache := Bytes.empty; called := true in
+    Gc.finalise f (ref 0) in
+  finalised ();
+  let block = Bytes.create (limit * 5 / 10) in
+  ignore (Sys.opaque_identity (ref 0)); (* a safe point *)
+  if not !called then fail "finalisers: not called";
+  within "finalisers, of a large block" ~beyond:0;
+  ignore (Sys.opaque_identity block)
+
+(* What lives is 0.88 of the limit, scattered, and each block is replaced: that
+   never fails. *)
+let nearly_full () =
+  let n = limit * 88 / 100 / 280 in
+  let a = Array.init n (fun i -> Array.make (4 + i mod 60) i) in
+  for k = 0 to n / 4 do
+    let i = k * 7919 mod n in
+    a.(i) <- Array.make (4 + i mod 60) i
+  done;
+  ignore (Sys.opaque_identity a)
+
 let unlimited () =
   let block = Bytes.create (4 * limit) in
   within "unlimited" ~beyond:(4 * limit);
@@ -163,6 +250,9 @@ let () =
   | "small" -> small () | "through_c" -> through_c ()
   | "scattered" -> scattered () | "large" -> large () | "garbage" -> garbage ()
   | "promotion" -> promotion () | "finalisers" -> finalisers ()
-  | "domains" -> domains ()
+  | "domains" -> domains () | "free_pages" -> free_pages ()
+  | "from_c" -> from_c () | "literal" -> literal ()
+  | "finalisers_large" -> finalisers_large ()
+  | "nearly_full" -> nearly_full ()
   | "unlimited" -> unlimited ()
   | case -> fail "no case %s" case

@@ -136,45 +136,14 @@ static void large_blocks_waste_no_address_space(void** state) {
   }
 }
 
-/* Where a block is grown in its place, what was committed for that is not a
-   slab of pools without pages, though as large as one. */
-static void what_a_block_is_grown_by_is_no_fresh_slab(void** state) {
-  size_t size = 5 * MIB + 640 * 1024;
-  char* p = caml_arena_get(&arena, size);
-  (void)state;
-  assert_non_null(p);
-  for (size_t at = 0; at < size; at += PAGE)
-    assert_false(caml_extents_clear_fresh(&arena.extents, p + at));
-  caml_arena_put(&arena, p, size);
-}
-
-/* Nor is what could not be grown, as something is behind it. */
-static void what_is_put_back_is_no_fresh_slab(void** state) {
-  size_t below = 640 * 1024;
-  char *p[32], *q;
-  (void)state;
-  for (size_t i = 0; i < 32; i++) {
-    p[i] = caml_arena_get(&arena, below);
-    assert_non_null(p[i]);
-  }
-  for (size_t i = 0; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
-  assert_true(caml_arena_purge(&arena));
-  q = caml_arena_get(&arena, below + PAGE);
-  for (size_t i = 0; i < 32; i += 2)
-    assert_false(caml_extents_clear_fresh(&arena.extents, p[i]));
-  caml_arena_put(&arena, q, below + PAGE);
-  for (size_t i = 1; i < 32; i += 2) caml_arena_put(&arena, p[i], below);
-}
-
 /* Takes a block of [size] bytes, writes its first, populates it: what is
    resident? */
-static size_t populated(size_t size, bool committed) {
-  size_t before = caml_arena_committed(&arena), resident;
+static size_t populated(size_t size) {
   char* block = caml_arena_get(&arena, size);
+  size_t resident;
   assert_non_null(block);
-  if (!committed) before = caml_arena_committed(&arena);
   block[0] = 'a';
-  caml_arena_populate(&arena, block, size, before);
+  caml_arena_populate(block, size);
   resident = smaps_resident(block, size);
   assert_int_equal(block[0], 'a');
   caml_arena_put(&arena, block, size);
@@ -187,11 +156,38 @@ static void a_new_block_gets_its_pages(void** state) {
   (void)state;
   need_populate();
   for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-    assert_in_range(populated(sizes[i], true), sizes[i], sizes[i] + PAGE);
-    assert_true(caml_arena_purge(&arena));
-    assert_in_range(populated(sizes[i], false), KERNEL_PAGE, 2 * KERNEL_PAGE);
+    assert_in_range(populated(sizes[i]), sizes[i], sizes[i] + PAGE);
     assert_true(caml_arena_purge(&arena));
   }
+}
+
+/* jemalloc does not know which pages of what is dirty were touched, and nor do
+   we. */
+static void a_dirty_block_is_left_as_it_is(void** state) {
+  char* block = caml_arena_get(&arena, MIB);
+  (void)state;
+  caml_arena_put(&arena, block, MIB);
+  assert_in_range(populated(MIB), KERNEL_PAGE, 2 * KERNEL_PAGE);
+}
+
+static void* take(void* size) {
+  return caml_arena_get(&arena, *(size_t*)size);
+}
+
+static void what_other_threads_take_does_not_count(void** state) {
+  size_t size = 4 * MIB;
+  pthread_t thread;
+  char* block;
+  void* other;
+  (void)state;
+  caml_arena_put(&arena, caml_arena_get(&arena, MIB), MIB);
+  block = caml_arena_get(&arena, MIB);
+  assert_int_equal(pthread_create(&thread, NULL, take, &size), 0);
+  pthread_join(thread, &other);
+  caml_arena_populate(block, MIB);
+  assert_int_equal(smaps_resident(block, MIB), 0);
+  caml_arena_put(&arena, block, MIB);
+  caml_arena_put(&arena, other, size);
 }
 
 /* Of 5 KiB there are four in a slab.  A large block, of as many pages, may
@@ -208,6 +204,35 @@ static void a_slab_gets_its_pages(void** state) {
   assert_int_equal(smaps_resident(large, 20 << 10), 0);
   caml_arena_put(&arena, small, 5 << 10);
   caml_arena_put(&arena, large, 20 << 10);
+}
+
+/* How many bytes are resident from the first block of 5 KiB on, in a heap of
+   [heap] bytes before that */
+static size_t filled_ahead(size_t heap) {
+  char *large = caml_arena_get(&arena, heap), *small;
+  size_t resident;
+  assert_non_null(large);
+  small = caml_arena_get(&arena, 5 << 10);
+  assert_non_null(small);
+  resident = smaps_resident(small, MIB);
+  caml_arena_put(&arena, small, 5 << 10);
+  caml_arena_put(&arena, large, heap);
+  return resident;
+}
+
+static void a_small_heap_fills_what_it_needs(void** state) {
+  (void)state;
+  need_populate();
+  if (PAGE != 4096) skip(); /* the slabs are others */
+  assert_int_equal(filled_ahead(MIB), 20 << 10);
+}
+
+/* The next slabs there need no call. */
+static void a_large_heap_fills_some_slabs_at_once(void** state) {
+  (void)state;
+  need_populate();
+  if (PAGE != 4096) skip();
+  assert_int_equal(filled_ahead(32 * MIB), 256 << 10);
 }
 
 static void pools_serve_large_blocks(void** state) {
@@ -670,10 +695,12 @@ int main(void) {
     T(large_blocks_of_every_size),
     T(large_blocks_waste_no_page),
     T(large_blocks_waste_no_address_space),
-    T(what_a_block_is_grown_by_is_no_fresh_slab),
-    T(what_is_put_back_is_no_fresh_slab),
     T(a_new_block_gets_its_pages),
+    T(a_dirty_block_is_left_as_it_is),
+    T(what_other_threads_take_does_not_count),
     T(a_slab_gets_its_pages),
+    T(a_small_heap_fills_what_it_needs),
+    T(a_large_heap_fills_some_slabs_at_once),
     T(pools_serve_large_blocks),
     T(purge_lowers_rss),
     T(purge_takes_muzzy_pages),

@@ -28,6 +28,7 @@ static struct caml_overhead o;
 static uint64_t wall, cpu; /* ns */
 static uint64_t allocated; /* bytes */
 static unsigned readings;  /* of the CPU clock */
+static uint64_t most_stop; /* ns */
 
 static uint64_t now(void) {
   return wall;
@@ -45,6 +46,7 @@ static int setup(void** state) {
   o = (struct caml_overhead){ .cycles = 0 };
   wall = 12345 * SECOND;
   cpu = allocated = readings = 0;
+  most_stop = SECOND;
   return 0;
 }
 
@@ -63,7 +65,8 @@ static void block(uint64_t ns) {
    with a compaction? */
 static bool cycle(size_t in_use, size_t blocks, size_t marked, size_t fresh) {
   struct caml_overhead_cycle c = {
-    .max_overhead = 200, .space_overhead = 120, .between = MIB, .others = false
+    .max_overhead = 200, .space_overhead = 120, .between = MIB, .others = false,
+    .most_stop = most_stop
   };
   struct caml_overhead_measures m = {
     .in_use = in_use, .blocks = blocks, .counted = marked,
@@ -173,6 +176,41 @@ static void what_returns_little_waits_longer(void** state) {
 }
 
 /* All that is there was marked in a cycle without allocation. */
+/* Nor is a cycle accelerated for it. */
+static void what_would_take_too_long_is_not_begun(void** state) {
+  (void)state;
+  most_stop = 5 * MS;
+  assert_false(sparse(100));
+  assert_int_equal(o.cycles, 0);
+  assert_int_equal(readings, 0);
+  most_stop = SECOND;
+  assert_true(sparse(100));
+}
+
+static void one_that_took_long_tells(void** state) {
+  (void)state;
+  until_suspected();
+  assert_true(sparse(2));
+  work(5 * SECOND);
+  caml_overhead_compacted(&o, &clock, 70 * MIB);
+  block(wait());
+  assert_false(sparse(100));
+  most_stop = 5 * SECOND;
+  assert_true(sparse(100));
+}
+
+/* The guess was too low: it is known to live. */
+static void what_lives_after_all_counts(void** state) {
+  (void)state;
+  most_stop = 15 * MS;
+  until_suspected();
+  work(300 * MS);
+  cycle(100 * MIB, 30 * MIB, 30 * MIB, 0);
+  assert_false(o.compacting);
+  assert_int_equal(o.cycles, 0);
+  assert_true(wait() > 0);
+}
+
 static void what_is_certain_needs_no_accelerated_cycle(void** state) {
   (void)state;
   for (int i = 0; i < 2; i++) {
@@ -217,6 +255,9 @@ int main(void) {
     T(blocked_time_is_not_charged_in_vain),
     T(domains_do_not_add_up),
     T(what_returns_little_waits_longer),
+    T(what_would_take_too_long_is_not_begun),
+    T(one_that_took_long_tells),
+    T(what_lives_after_all_counts),
     T(what_is_certain_needs_no_accelerated_cycle),
     T(small_heaps),
     T(a_heap_that_was_small_is_new),

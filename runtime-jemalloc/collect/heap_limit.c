@@ -11,8 +11,9 @@
 /**************************************************************************/
 
 
-/* Xheap_limit: the most bytes in pools and large blocks.  Who would pass it
-   collects the garbage of the whole heap first, then gets [Out_of_memory]. */
+/* Xheap_limit: the most bytes in pools, large blocks and free pages.  Who would
+   pass it collects the garbage of the whole heap first, then gets
+   [Out_of_memory]; as who lives past Xmemory_limit does. */
 
 #define CAML_INTERNALS
 
@@ -29,6 +30,8 @@
 #endif
 #include "heap_cycles.h"
 #include "heap_jemalloc.h"
+#include "heap_leftovers.h"
+#include "heap_memory.h"
 #include "heap_sizeclasses.h"
 
 /* What the runtime puts before a large block */
@@ -46,8 +49,18 @@ static size_t needed(mlsize_t wosize) {
 
 /* Without overflow: [max] >= 0 is a limit, [size] may be anything. */
 static bool fits(size_t size, size_t max) {
-  size_t in_use = caml_heap_in_use();
+  size_t in_use = caml_heap_in_use() + atomic_load(&caml_heap.in_use.shared);
   return in_use <= max && size <= max - in_use;
+}
+
+/* The domain whose last [caml_heap_make_room] found none, though nothing waits
+   that might make some; or NULL */
+static caml_domain_state* _Atomic refused;
+
+/* C code whose pointers a collection would break goes past the limit, by an
+   eighth at most, and the program pays at its next safe point. */
+static bool may_pass(size_t size, size_t max) {
+  return size <= max && caml_heap_in_use() <= max + max / 8;
 }
 
 /* One at a time under a limit: of two blocks for which there is room for one,
@@ -55,12 +68,14 @@ static bool fits(size_t size, size_t max) {
 static value* alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
                              tag_t tag, reserved_t reserved
                              CAML_HEAP_PINNED_PARAMETER) {
-  size_t max = limit();
+  size_t max = limit(), size = needed(wosize);
+  bool is_refused;
   value* block = NULL;
   if (max == 0)
     return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
+  is_refused = atomic_exchange(&refused, NULL) == Caml_state;
   caml_ranked_mutex_lock(&caml_heap.limit_lock);
-  if (fits(needed(wosize), max))
+  if (fits(size, max) || (!is_refused && may_pass(size, max)))
     block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
   caml_ranked_mutex_unlock(&caml_heap.limit_lock);
   return block;
@@ -80,10 +95,9 @@ value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
                            tag_t tag, reserved_t reserved
                            CAML_HEAP_PINNED_PARAMETER) {
   bool fill = is_to_be_filled(wosize, tag);
-  size_t before = fill ? caml_arena_committed(&caml_heap.arena) : 0;
   value* block = alloc_in_limit(heap, wosize, tag, reserved CAML_HEAP_PINNED);
   if (fill && block != NULL)
-    caml_arena_populate(&caml_heap.arena, block, Bsize_wsize(wosize), before);
+    caml_arena_populate(block, Bsize_wsize(wosize));
   return block;
 }
 
@@ -109,9 +123,31 @@ static bool make_room(size_t size, size_t max) {
   return fits(size, max);
 }
 
+/* Finalisers may make room, when OCaml code may run. */
+static bool finalisers_wait(void) {
+  return Caml_state->final_info->todo_head != NULL;
+}
+
+static void make_room_in_heap(size_t size) {
+  size_t max = limit();
+  if (max == 0 || fits(size, max)) return;
+  if (size > max || (!make_room(size, max) && !finalisers_wait()))
+    atomic_store(&refused, Caml_state);
+}
+
+static void make_room_in_process(size_t size) {
+  uint64_t began;
+  if (!caml_memory_wants_room(size)) return;
+  began = caml_heap_now();
+  collect();
+  caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  caml_memory_made_room(caml_heap_now() - began);
+}
+
 void caml_heap_make_room(mlsize_t wosize) {
-  size_t max = limit(), size = needed(wosize);
-  if (max > 0 && size <= max && !fits(size, max)) make_room(size, max);
+  size_t size = needed(wosize);
+  make_room_in_process(size);
+  make_room_in_heap(size);
 }
 
 #ifdef NATIVE_CODE
@@ -164,11 +200,27 @@ static value out_of_memory(void) {
 /* Memory was taken past the limit since the program was last told. */
 static _Atomic bool passed;
 
+/* Free pages count: they are looked at after each so many parts of the limit
+   that are taken, and are gone before they pass it. */
+#define LOOK_PART 64
+
+static void purge_in_limit(size_t size, size_t max) {
+  static _Atomic size_t taken;
+  size_t step = max / LOOK_PART, in_use;
+  if (atomic_fetch_add(&taken, size) + size < step) return;
+  atomic_store(&taken, 0);
+  in_use = caml_heap_in_use() + step;
+  if (in_use > max || caml_arena_unused(&caml_heap.arena) > max - in_use)
+    caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+}
+
 /* A minor collection, which may be one that C code has called for, goes past
    the limit: the program sees it at its next safe point. */
-void caml_heap_note_limit(void) {
+void caml_heap_note_taken(size_t size) {
   size_t max = limit();
-  if (max == 0 || fits(0, max)) return;
+  if (max == 0) return;
+  purge_in_limit(size, max);
+  if (fits(0, max)) return;
   atomic_store(&passed, true);
   if (Caml_state_opt != NULL) caml_set_action_pending(Caml_state);
 }
@@ -181,13 +233,36 @@ static bool keeps_limit(void) {
   return keeps;
 }
 
+/* All that can be done for the process is */
+static bool keeps_memory(void) {
+  collect();
+  if (caml_heap_may_compact_unasked()) compact();
+  caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  caml_heap_trim_malloc();
+  return caml_memory_fits();
+}
+
 /* Finalisers, and the alarms of the library's [on_limit], may make room: they
    run without being told of the limit, unless they go past it further. */
-caml_heap_result caml_heap_check_limit(void) {
+static caml_heap_result check(bool (*keeps)(void)) {
   caml_heap_result called;
-  if (!atomic_load(&passed) || keeps_limit()) return CAML_HEAP_NO_EXCEPTION;
+  if (keeps()) return CAML_HEAP_NO_EXCEPTION;
   called = caml_final_do_calls_res();
   if (caml_result_is_exception(called)) return called;
-  if (keeps_limit() || !may_raise()) return CAML_HEAP_NO_EXCEPTION;
+  if (keeps() || !may_raise()) return CAML_HEAP_NO_EXCEPTION;
   return Result_exception(out_of_memory());
+}
+
+static caml_heap_result check_memory(void) {
+  caml_heap_result result = check(keeps_memory);
+  caml_memory_told(caml_result_is_exception(result));
+  return result;
+}
+
+caml_heap_result caml_heap_check_limit(void) {
+  caml_heap_result result = CAML_HEAP_NO_EXCEPTION;
+  if (atomic_load(&passed)) result = check(keeps_limit);
+  if (!caml_result_is_exception(result) && caml_memory_is_exhausted())
+    result = check_memory();
+  return result;
 }

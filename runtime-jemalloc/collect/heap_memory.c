@@ -1,0 +1,399 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Looks at the process when a slice of the major collector begins: as often as
+   there may be something to do about it, and no thread has to wake up.  An idle
+   program has given back what it can. */
+
+#define CAML_INTERNALS
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+#include "caml/domain.h"
+#include "caml/domain_state.h"
+#include "caml/misc.h"
+#include "caml/shared_heap.h"
+#include "caml/signals.h"
+#include "heap_collect.h"
+#include "heap_jemalloc.h"
+#include "heap_leftovers.h"
+#include "heap_memory.h"
+#include "jemalloc_container.h"
+#include "jemalloc_process.h"
+#include "jemalloc_thread.h"
+
+/* ns.  Near the limit the process is looked at when its heap has grown, or
+   after NEAR; else after FAR, in which it may take memory beside its heap.  The
+   limits are read once a second, and near them more often: others may be using
+   them up. */
+#define NEAR (5 * NS_PER_MS)
+#define FAR (100 * NS_PER_MS)
+#define LIMITS (1000 * NS_PER_MS)
+#define LIMITS_NEAR (50 * NS_PER_MS)
+
+/* So much of what is left may be allocated before the next look. */
+#define LOOK_PART 8
+
+/* Blocks of less than one part in so many of the limit are left to the pace. */
+#define LARGE_PART 64
+
+static struct {
+  struct caml_ranked_mutex lock; /* of all but atomics */
+  struct caml_memory_policy policy;
+  struct caml_container container;
+  const struct caml_container_level* level; /* the tightest, or NULL */
+  uint64_t found, looked; /* when cgroups were looked for, and limits read,
+                             ns */
+  _Atomic uint64_t next_room; /* when garbage may be collected for a block,
+                                 ns */
+  _Atomic uint64_t next;  /* when the next look is due, ns */
+  _Atomic size_t enough;  /* bytes in use from which on it is, too */
+  _Atomic size_t large;   /* of a block that there is to be room for, bytes */
+  _Atomic bool exhausted, trim;
+  bool told, reported;
+} memory;
+
+/* When the thread's slice began, ns; 0: none has */
+static _Thread_local uint64_t slice_began;
+
+static intnat setting(void) {
+  return caml_heap_knob_get(CAML_KNOB_memory_limit);
+}
+
+bool caml_memory_is_limited(void) {
+  return setting() != 0;
+}
+
+/* The limits */
+
+static void add_rlimit(struct caml_memory_limits* limits, int resource,
+                       size_t process, size_t used) {
+  struct rlimit r;
+  if (getrlimit(resource, &r) != 0 || r.rlim_cur == RLIM_INFINITY) return;
+  caml_memory_add_bound(limits, process, (struct caml_memory_bound){
+    .most = (size_t)r.rlim_cur, .used = used, .shared = false
+  });
+}
+
+static void add_container(struct caml_memory_limits* limits, size_t process) {
+  struct caml_container_limit l = { .used = 0 };
+  memory.level = caml_container_tightest(&memory.container, &l);
+  if (memory.level == NULL) return;
+  caml_memory_add_bound(limits, process, (struct caml_memory_bound){
+    .most = l.most, .used = l.used, .shared = true
+  });
+}
+
+/* A process may be moved to another cgroup. */
+static void find_container(uint64_t now) {
+  if (memory.found != 0 && now < memory.found + LIMITS) return;
+  memory.found = now;
+  caml_container_find("", &memory.container);
+}
+
+static struct caml_memory_limits limits(const struct caml_process* p,
+                                        uint64_t now) {
+  intnat set = setting();
+  struct caml_memory_limits l = {
+    .soft = CAML_MEMORY_NO_LIMIT, .hard = CAML_MEMORY_NO_LIMIT,
+    .cpu = (int)caml_heap_knob_get(CAML_KNOB_memory_limit_cpu)
+  };
+  memory.level = NULL;
+  if (set > 0) l.soft = (size_t)set;
+  if (set != CAML_MEMORY_LIMIT_AUTO) return l;
+  find_container(now);
+  add_container(&l, p->anonymous);
+  add_rlimit(&l, RLIMIT_AS, p->anonymous, p->address_space);
+  add_rlimit(&l, RLIMIT_DATA, p->anonymous, p->data);
+  return l;
+}
+
+/* The first that is found */
+static void tell_limit(void) {
+  bool some = memory.policy.limits.soft != CAML_MEMORY_NO_LIMIT;
+  if (!some || memory.told) return;
+  memory.told = true;
+  caml_gc_message(0x20, "Memory limit: %zuk%s%s\n",
+                  memory.policy.limits.soft >> 10,
+                  memory.level == NULL ? "" : ", of cgroup ",
+                  memory.level == NULL ? "" : memory.level->path);
+}
+
+/* A look at the process */
+
+static void schedule(uint64_t now, size_t in_use) {
+  const struct caml_memory_policy* p = &memory.policy;
+  size_t soft = p->limits.soft, process = p->seen.process;
+  size_t left = process < soft ? soft - process : 0;
+  bool near = caml_memory_policy_is_near(p, process);
+  atomic_store(&memory.enough, in_use + left / LOOK_PART);
+  atomic_store(&memory.next, now + (near ? NEAR : FAR));
+  atomic_store(&memory.large, soft / LARGE_PART);
+}
+
+static void look_at_limits(const struct caml_process* p, uint64_t now) {
+  bool near = caml_memory_policy_is_near(&memory.policy, p->anonymous);
+  if (memory.looked != 0
+      && now < memory.looked + (near ? LIMITS_NEAR : LIMITS))
+    return;
+  memory.looked = now;
+  caml_memory_policy_limit(&memory.policy, limits(p, now));
+  tell_limit();
+}
+
+/* Free pages are counted near the limit only: that takes longer than all the
+   rest.  Else they are taken for what is beside the heap. */
+static void look(uint64_t now) {
+  struct caml_process p = caml_process_read();
+  struct caml_memory_seen seen = {
+    .now = now, .process = p.anonymous, .in_use = caml_heap_in_use()
+  };
+  caml_ranked_mutex_assert_held(&memory.lock);
+  look_at_limits(&p, now);
+  if (caml_memory_policy_is_near(&memory.policy, p.anonymous))
+    seen.unused = caml_arena_unused(&caml_heap.arena);
+  caml_memory_policy_see(&memory.policy, seen);
+  schedule(now, seen.in_use);
+}
+
+static bool is_due(uint64_t now) {
+  return now >= atomic_load(&memory.next)
+    || caml_heap_in_use() >= atomic_load(&memory.enough);
+}
+
+static void lock(void) {
+  caml_ranked_mutex_lock(&memory.lock);
+}
+
+static void unlock(void) {
+  caml_ranked_mutex_unlock(&memory.lock);
+}
+
+/* Slices */
+
+/* OCaml takes the work of a cycle for the sweep of the heap and the marking of
+   what lives in it, which is that part of it if [space_overhead] is what it has
+   beside.  Near a limit more of it lives.  By how much is the work more? */
+static double work_by_ordinary(size_t heap) {
+  size_t marks = memory.policy.marked + memory.policy.allocated;
+  double lives = marks < heap ? (double)marks / (double)heap : 1.0;
+  double taken_for = 100.0 / (100.0 + (double)caml_percent_free);
+  return (1.0 + lives) / (1.0 + taken_for);
+}
+
+/* The whole heap's work is that of all domains, of which a slice is asked for a
+   part of its own. */
+static double of_domain(double part) {
+  size_t own = caml_heap_size(Caml_state->shared_heap);
+  size_t heap = caml_heap_in_use();
+  if (part == 0.0 || own == 0) return 0.0;
+  return part * work_by_ordinary(heap) * (double)heap / (double)own;
+}
+
+static void give_back(bool purges) {
+  if (purges) {
+    caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+    atomic_fetch_add(&caml_collector.automatic.memory_purges, 1);
+  }
+  if (atomic_exchange(&memory.trim, false)) caml_heap_trim_malloc();
+}
+
+double caml_memory_slice_begins(void) {
+  uint64_t now;
+  double part;
+  bool purges = false;
+  slice_began = 0;
+  if (!caml_memory_is_limited()) return 0.0;
+  slice_began = now = caml_heap_now();
+  lock();
+  if (is_due(now)) {
+    look(now);
+    purges = caml_memory_policy_purges(&memory.policy);
+  }
+  part = caml_memory_policy_slice(&memory.policy,
+                                  Bsize_wsize(Caml_state->allocated_words));
+  part = of_domain(part);
+  unlock();
+  give_back(purges);
+  return part;
+}
+
+void caml_memory_slice_ends(void) {
+  uint64_t began = slice_began;
+  if (began == 0) return;
+  slice_began = 0;
+  lock();
+  caml_memory_policy_collected(&memory.policy, caml_heap_now() - began);
+  unlock();
+}
+
+/* Cycles */
+
+static void note_exhausted(void) {
+  if (!caml_memory_policy_is_exhausted(&memory.policy)) return;
+  atomic_store(&memory.exhausted, true);
+  caml_set_action_pending(Caml_state);
+}
+
+bool caml_memory_cycle_ended(const struct caml_overhead_measures* measures,
+                             bool may_compact) {
+  struct caml_memory_cycle cycle = {
+    .now = caml_heap_now(), .in_use = measures->in_use,
+    .blocks = measures->blocks, .marked = measures->counted,
+    .allocated = measures->allocated, .may_compact = may_compact
+  };
+  bool compacts;
+  lock();
+  look(cycle.now);
+  compacts = caml_memory_policy_cycle_ended(&memory.policy, &cycle);
+  atomic_store(&memory.trim, caml_memory_policy_purges(&memory.policy));
+  note_exhausted();
+  unlock();
+  return compacts;
+}
+
+/* Large blocks */
+
+static bool has_room(size_t size) {
+  const struct caml_memory_policy* p = &memory.policy;
+  size_t soft = p->limits.soft;
+  return soft == CAML_MEMORY_NO_LIMIT
+    || (size <= soft && p->seen.process <= soft - size);
+}
+
+static bool look_for_room(size_t size) {
+  bool room;
+  lock();
+  look(caml_heap_now());
+  room = has_room(size);
+  unlock();
+  return room;
+}
+
+bool caml_memory_wants_room(size_t size) {
+  if (!caml_memory_is_limited() || size < atomic_load(&memory.large)
+      || look_for_room(size))
+    return false;
+  caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  return !look_for_room(size)
+    && caml_heap_now() >= atomic_load(&memory.next_room);
+}
+
+/* So much that it takes no more than its part of the time. */
+void caml_memory_made_room(uint64_t ns) {
+  uint64_t now = caml_heap_now();
+  uint64_t cpu = (uint64_t)caml_heap_knob_get(CAML_KNOB_memory_limit_cpu);
+  atomic_store(&memory.next_room, now + ns * (100 - cpu) / cpu);
+  lock();
+  look(now);
+  unlock();
+}
+
+/* The program is told */
+
+bool caml_memory_is_exhausted(void) {
+  return atomic_load(&memory.exhausted);
+}
+
+static void print_part(const char* what, size_t bytes) {
+  fprintf(stderr, "%10zu MiB %s\n", bytes >> 20, what);
+}
+
+static size_t less(size_t a, size_t b) {
+  return a > b ? a - b : 0;
+}
+
+/* What is where, by what was last seen */
+static void report(void) {
+  const struct caml_memory_policy* p = &memory.policy;
+  size_t heap = p->seen.in_use, malloced = caml_heap_malloced();
+  size_t minor = Bsize_wsize(Caml_state->minor_heap_wsz)
+    * (size_t)atomic_load(&caml_num_domains_running);
+  size_t known = heap + p->seen.unused + minor + malloced;
+  fprintf(stderr, "Out of memory: the process takes %zu MiB, and may take %zu "
+          "(Xmemory_limit)\n", p->seen.process >> 20, p->limits.soft >> 20);
+  print_part("blocks of the major heap that live", p->marked);
+  print_part("the rest of the major heap", less(heap, p->marked));
+  print_part("minor heaps", minor);
+  print_part("malloc'ed: bigarrays, stacks of fibers, C", malloced);
+  print_part("the rest: stacks of threads, mapped memory",
+             less(p->seen.process, known));
+}
+
+bool caml_memory_fits(void) {
+  bool fits;
+  lock();
+  look(caml_heap_now());
+  fits = caml_memory_policy_fits(&memory.policy);
+  unlock();
+  return fits;
+}
+
+void caml_memory_told(bool out_of_memory) {
+  lock();
+  if (out_of_memory && !memory.reported) {
+    memory.reported = true;
+    report();
+  }
+  caml_memory_policy_told(&memory.policy);
+  atomic_store(&memory.exhausted, false);
+  unlock();
+}
+
+void caml_memory_state(bool now, struct caml_memory_state* state) {
+  lock();
+  if (now) look(caml_heap_now());
+  *state = (struct caml_memory_state){
+    .process = memory.policy.seen.process,
+    .soft = CAML_NO_LIMIT, .hard = CAML_NO_LIMIT
+  };
+  if (caml_memory_is_limited() && memory.looked != 0) {
+    state->soft = memory.policy.limits.soft;
+    state->hard = memory.policy.limits.hard;
+    if (memory.level != NULL) strcpy(state->cgroup, memory.level->path);
+  }
+  unlock();
+}
+
+/* Start and forks */
+
+static void look_at_all_again(void) {
+  memory.found = memory.looked = 0;
+  atomic_store(&memory.next, 0);
+}
+
+void caml_memory_look_again(void) {
+  lock();
+  look_at_all_again();
+  unlock();
+}
+
+void caml_memory_init(void) {
+  caml_ranked_mutex_init(&memory.lock, CAML_RANK_MEMORY);
+}
+
+void caml_memory_prefork(void) {
+  lock();
+}
+
+void caml_memory_postfork_parent(void) {
+  unlock();
+}
+
+void caml_memory_postfork_child(void) {
+  caml_ranked_mutex_postfork_child(&memory.lock);
+  slice_began = 0;
+  look_at_all_again();
+}

@@ -1,0 +1,27 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* What the process takes of the memory that it may take. */
+
+#ifndef CAML_HEAP_MEMORY_STATE_H
+#define CAML_HEAP_MEMORY_STATE_H
+
+#include <stddef.h>
+#include "jemalloc_container.h"
+
+/* Bytes; CAML_NO_LIMIT: no limit */
+struct caml_memory_state {
+  size_t process, soft, hard;
+  char cgroup[CAML_CONTAINER_PATH]; /* whose limit it is; "": none's */
+};
+
+#endif /* CAML_HEAP_MEMORY_STATE_H */

@@ -1,0 +1,36 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Where the blocks of a pool are */
+
+#ifndef CAML_HEAP_POOL_LAYOUT_H
+#define CAML_HEAP_POOL_LAYOUT_H
+
+#include <assert.h> /* sizeclasses.h of 5.5 needs it */
+#include "caml/mlvalues.h"
+#include "caml/version.h"
+#include "heap_sizeclasses.h"
+
+#if OCAML_VERSION < 50200
+#define CAML_POOL_FIRST_BLOCK(sizeclass) POOL_HEADER_WSIZE
+#else
+#define CAML_POOL_FIRST_BLOCK(sizeclass)                                      \
+  (POOL_HEADER_WSIZE + wastage_sizeclass[sizeclass])
+#endif
+
+/* Its slots */
+static inline mlsize_t caml_pool_slots(unsigned sizeclass) {
+  return (POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass])
+    / wsize_sizeclass[sizeclass];
+}
+
+#endif /* CAML_HEAP_POOL_LAYOUT_H */

@@ -1,0 +1,51 @@
+(* churn MIB SECONDS KIND [WORKERS]: MIB live, which are replaced block by
+   block, by a program that does nothing but allocate.  KIND is small,
+   bigarrays (half of it in these), or leak.  Prints how many blocks it
+   replaced. *)
+
+let mib = 1 lsl 20
+let lives = int_of_string Sys.argv.(1)
+let seconds = float_of_string Sys.argv.(2)
+let kind = Sys.argv.(3)
+let workers =
+  if Array.length Sys.argv > 4 then int_of_string Sys.argv.(4) else 0
+
+let fill mb = Array.init (mb * mib / 300) (fun i -> Array.make (5 + i mod 60) i)
+
+let bigarray () =
+  let open Bigarray in
+  let a = Array1.create char c_layout mib in
+  Array1.fill a 'x';
+  a
+
+let churn () =
+  let with_bigarrays = kind = "bigarrays" in
+  let a = fill (if with_bigarrays then lives / 2 else lives) in
+  let b =
+    Array.init (if with_bigarrays then lives / 2 else 0)
+      (fun _ -> bigarray ()) in
+  let until = Unix.gettimeofday () +. seconds and steps = ref 0 in
+  while Unix.gettimeofday () < until do
+    for _ = 1 to 4000 do
+      let i = !steps * 7919 mod Array.length a in
+      a.(i) <- Array.make (5 + i mod 60) i;
+      incr steps
+    done;
+    if with_bigarrays then b.(!steps / 4000 mod Array.length b) <- bigarray ()
+  done;
+  Printf.printf "%d\n%!" !steps
+
+let rec leak l = leak (Array.make 30 0 :: l)
+
+let () =
+  if kind = "leak" then leak []
+  else if workers = 0 then churn ()
+  else
+    let start _ = match Unix.fork () with 0 -> churn (); exit 0 | pid -> pid in
+    let all = List.init workers start in
+    List.iter
+      (fun pid ->
+         match Unix.waitpid [] pid with
+         | _, WEXITED 0 -> ()
+         | _ -> exit 3)
+      all

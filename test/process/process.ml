@@ -1,0 +1,156 @@
+(* process CASE MIB: what a program takes that runs under Xmemory_limit, of
+   which about MIB lives.  Prints nothing if all is as it should be. *)
+
+let mib = 1 lsl 20
+let lives = int_of_string Sys.argv.(2)
+
+let fail fmt = Printf.ksprintf (fun s -> print_endline s; exit 1) fmt
+
+(* A figure of /proc/self/status, MiB *)
+let status name =
+  let ic = open_in "/proc/self/status" in
+  let rec find () =
+    let line = input_line ic in
+    match String.index_opt line ':' with
+    | Some i when String.sub line 0 i = name ->
+      Scanf.sscanf (String.sub line (i + 1) (String.length line - i - 1)) " %d"
+        (fun k -> close_in ic; k / 1024)
+    | _ -> find () in
+  find ()
+
+let reset_peak () =
+  match open_out "/proc/self/clear_refs" with
+  | oc -> output_string oc "5"; close_out oc
+  | exception Sys_error _ -> ()
+
+(* Shared libraries do not count; some MiB are for what a slice comes late. *)
+let within what limit =
+  let peak = status "VmHWM" - status "RssFile" in
+  if peak > limit + limit / 32 + 4 then
+    fail "%s: the process took %d MiB, and may take %d" what peak limit
+
+(* Live blocks, of which [step] replaces one *)
+let state = ref [||]
+let fill mb =
+  state := Array.init (mb * mib / 300) (fun i -> Array.make (5 + i mod 60) i)
+let steps = ref 0
+let step () =
+  let i = !steps * 7919 mod Array.length !state in
+  !state.(i) <- Array.make (5 + i mod 60) i;
+  incr steps
+
+let churn n = for _ = 1 to n do step () done
+
+let limit () =
+  match Runtime_jemalloc.Limit.get () with
+  | Bytes n -> n / mib
+  | _ -> fail "no limit is set"
+
+let steady () =
+  fill lives;
+  churn (lives * 12_000);
+  within "steady" (limit ())
+
+(* Bigarrays come and go, as large together as the heap. *)
+let bigarrays () =
+  let open Bigarray in
+  let large () =
+    let a = Array1.create char c_layout (2 * mib) in
+    Array1.fill a 'x';
+    a in
+  fill (lives / 2);
+  let all = Array.init (lives / 4) (fun _ -> large ()) in
+  for i = 1 to lives * 4 do
+    all.(i mod Array.length all) <- large ();
+    churn 200
+  done;
+  within "bigarrays" (limit ())
+
+(* All of it in bigarrays, and hardly any heap *)
+let bigarrays_alone () =
+  let open Bigarray in
+  let large () =
+    let a = Array1.create char c_layout mib in
+    Array1.fill a 'x';
+    a in
+  let all = Array.init lives (fun _ -> large ()) in
+  for i = 1 to lives * 20 do all.(i mod lives) <- large () done;
+  within "bigarrays alone" (limit ())
+
+(* Lowered while the program runs, and raised again *)
+let lowered () =
+  fill lives;
+  churn (lives * 6000);
+  let free = status "VmRSS" in
+  Runtime_jemalloc.Limit.set (Bytes (lives * 3 / 2 * mib));
+  churn (lives * 6000);
+  reset_peak ();
+  churn (lives * 6000);
+  within "lowered" (lives * 3 / 2);
+  Runtime_jemalloc.Limit.set Unlimited;
+  churn (lives * 12_000);
+  if free > lives * 2 && status "VmRSS" < lives * 3 / 2 then
+    fail "raised: the heap stays at %d MiB" (status "VmRSS")
+
+(* Large blocks: each is garbage as the next is allocated. *)
+let large () =
+  for i = 1 to 40 do
+    ignore (Sys.opaque_identity (Bytes.make (lives * mib / 3 + i) 'x'))
+  done;
+  within "large" (limit ())
+
+(* A child counts itself: it does not begin with its parent's garbage. *)
+let forked () =
+  fill lives;
+  let pid = Unix.fork () in
+  churn (lives * 6000);
+  within "forked" (limit ());
+  if pid <> 0 then
+    match Unix.waitpid [] pid with
+    | _, WEXITED 0 -> ()
+    | _ -> fail "the child failed"
+
+let domains () =
+  let worker seed () =
+    let n = lives / 2 * mib / 300 in
+    let a = Array.init n (fun i -> Array.make (5 + i mod 60) i) in
+    for k = 1 to lives * 3000 do
+      let i = (k * 7919 + seed) mod n in
+      a.(i) <- Array.make (5 + i mod 60) i
+    done in
+  let other = Domain.spawn (worker 1) in
+  worker 0 ();
+  Domain.join other;
+  within "domains" (limit ())
+
+(* Past the limit for good: goes on for a while, then is told, by the hook
+   first, and can go on when it gives way. *)
+let leak () =
+  let told = ref 0 in
+  let hook = Runtime_jemalloc.Limit.on_soft (fun () -> incr told) in
+  let l = ref [] in
+  let began = Unix.gettimeofday () in
+  (match
+     while true do
+       l := Array.make 30 0 :: !l;
+       if Unix.gettimeofday () -. began > 250. then fail "leak: not told";
+       (* the program has other work to do, so that it lives long enough *)
+       if List.compare_length_with !l 2 > 0 && Random.int 400 = 0 then
+         ignore (Sys.opaque_identity (Digest.string (String.make 5000 'x')))
+     done
+   with
+   | exception Out_of_memory -> l := []
+   | () -> ());
+  Runtime_jemalloc.Limit.remove hook;
+  if !told = 0 then fail "leak: the hook was not called";
+  Gc.full_major ();
+  fill (limit () / 2);
+  churn 100_000
+
+let () =
+  match Sys.argv.(1) with
+  | "steady" -> steady () | "bigarrays" -> bigarrays ()
+  | "bigarrays_alone" -> bigarrays_alone ()
+  | "lowered" -> lowered () | "large" -> large () | "forked" -> forked ()
+  | "domains" -> domains () | "leak" -> leak ()
+  | case -> fail "no case %s" case
