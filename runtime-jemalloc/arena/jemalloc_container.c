@@ -237,7 +237,7 @@ static double part(const struct caml_container_limit* limit) {
 static bool is_tighter(const struct caml_container_limit* a,
                        const struct caml_container_limit* b) {
   double of_a = part(a), of_b = part(b);
-  return of_a > of_b || (of_a == of_b && a->most < b->most);
+  return of_a > of_b || (of_a >= of_b && a->most < b->most);
 }
 
 const struct caml_container_level*

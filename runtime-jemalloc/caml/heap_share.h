@@ -70,13 +70,13 @@ extern _Atomic bool caml_share_is_apart;
    the beginning of a slice.  With the domain lock, anywhere. */
 bool caml_share_is_listed(bool may_take_back);
 
-/* Is the block of the shared part, or of what is set apart?  Before the program
-   marks it. */
-static inline bool caml_share_spares(value v) {
-  if (atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed))
-    caml_share_is_listed(false); /* without memory it is marked: no harm */
-  return caml_share_holds(v);
+static inline bool caml_share_is_unlisted(void) {
+  return atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed);
 }
+
+/* Lists it, and darkens the block.  [caml_darken] calls this last of all, so
+   that it need not save registers for it each time. */
+void caml_share_darken(void* state, value v);
 
 /* A cycle has ended: gives the part back if that was asked for, or if hardly a
    page of it is shared any more.  By one domain, inside the stop-the-world
@@ -101,10 +101,15 @@ static inline bool caml_share_holds(value v)
   return false;
 }
 
-static inline bool caml_share_spares(value v)
+static inline bool caml_share_is_unlisted(void)
 {
-  (void)v;
   return false;
+}
+
+static inline void caml_share_darken(void* state, value v)
+{
+  (void)state;
+  (void)v;
 }
 
 #endif /* CAML_HEAP_JEMALLOC */

@@ -38,7 +38,8 @@
 
 /* For so long collection may take its part of the CPU and more, and what lives
    be past the soft limit; past the hard one, only until it is known. */
-#define PATIENCE 10000000000ull
+#define SECOND 1000000000ull
+#define PATIENCE (10 * SECOND)
 
 static size_t percent_of(size_t bytes, int percent) {
   return bytes / 100 * (size_t)percent;
@@ -114,7 +115,7 @@ static double least_budget(const struct caml_memory_policy* p) {
 /* With less, collection would take more than its part of the time. */
 static double budget_of_cpu(const struct caml_memory_policy* p) {
   double per_cycle, per_byte;
-  if (p->cycles == 0 || p->allocating == 0) return 0.0;
+  if (p->cycles <= 0.0 || p->allocating <= 0.0) return 0.0;
   per_cycle = p->collecting / p->cycles;
   per_byte = max2(p->working, 1.0) / p->allocating;
   return per_cycle / per_byte * (100 - p->limits.cpu) / p->limits.cpu;
@@ -249,8 +250,14 @@ static size_t last_limit(const struct caml_memory_policy* p) {
 static bool is_past(const struct caml_memory_policy* p) {
   size_t limit = last_limit(p);
   double lives = (double)p->marked + (double)least_others(p);
-  return p->seen.process > less_margin(limit)
+  return (double)p->seen.process > less_margin(limit)
     && lives >= (double)(limit - limit / LIVE_PART);
+}
+
+/* Is it half as much again as the limit? */
+static bool is_far_past(const struct caml_memory_policy* p) {
+  size_t limit = last_limit(p);
+  return (double)p->marked + (double)least_others(p) >= 1.5 * (double)limit;
 }
 
 /* Has collection taken half of its part of the time lately, and more?  A cycle
@@ -261,11 +268,19 @@ static bool takes_its_part(const struct caml_memory_policy* p) {
   return p->collecting * 100 >= 0.5 * p->limits.cpu * all;
 }
 
+/* Of a cycle of so many [ns].  A leak that has come far need not take its part:
+   there a cycle counts for a second at most, since an idle program's may be
+   long. */
+static uint64_t time_past(const struct caml_memory_policy* p, uint64_t ns) {
+  if (takes_its_part(p)) return ns;
+  if (!is_far_past(p)) return 0;
+  return ns < SECOND ? ns : SECOND;
+}
+
 static void note_past(struct caml_memory_policy* p, uint64_t ns) {
   bool was = p->is_past;
   p->is_past = is_past(p);
-  if (!p->is_past) p->past = 0;
-  else if (takes_its_part(p)) p->past += ns;
+  p->past = p->is_past ? p->past + time_past(p, ns) : 0;
   p->exhausted = p->past >= PATIENCE
     || (was && p->is_past && is_past_hard(p));
 }

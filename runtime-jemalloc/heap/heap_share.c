@@ -86,8 +86,12 @@ static char* address_of(piece p) {
   return (char*)(p & (is_large(p) ? ~(piece)15 : -(piece)CAML_POOL_SIZE));
 }
 
+static header_t* header_at(piece p, size_t bytes) {
+  return (header_t*)((uintptr_t)address_of(p) + bytes);
+}
+
 static header_t* large_block(piece p) {
-  return (header_t*)(address_of(p) + LARGE_HEADER);
+  return header_at(p, LARGE_HEADER);
 }
 
 static size_t size_of(piece p) {
@@ -96,7 +100,7 @@ static size_t size_of(piece p) {
 }
 
 static header_t* first_block(piece p) {
-  return (header_t*)address_of(p) + CAML_POOL_FIRST_BLOCK(sizeclass_of(p));
+  return header_at(p, 0) + CAML_POOL_FIRST_BLOCK(sizeclass_of(p));
 }
 
 static bool is_garbage_in(piece p, header_t hd) {
@@ -104,7 +108,7 @@ static bool is_garbage_in(piece p, header_t hd) {
 }
 
 static header_t* pool_end(piece p) {
-  return (header_t*)(address_of(p) + CAML_POOL_SIZE);
+  return header_at(p, CAML_POOL_SIZE);
 }
 
 /* A slot that is free; since 5.5, that and so many behind it are. */
@@ -345,6 +349,20 @@ bool caml_share_is_listed(bool may_take_back) {
   return listed;
 }
 
+/* Without memory to list it, it is marked: its page is copied, no more. */
+static void darken_unlisted(void* state, value v) {
+  lock();
+  bool was = atomic_exchange(&caml_share_is_apart, false);
+  caml_darken(state, v, NULL);
+  atomic_store(&caml_share_is_apart, was);
+  unlock();
+}
+
+void caml_share_darken(void* state, value v) {
+  if (caml_share_is_listed(false)) caml_darken(state, v, NULL);
+  else darken_unlisted(state, v);
+}
+
 void caml_share_settle(void) {
   if (!caml_share_is_listed(share.part == NULL && caml_domain_alone()))
     caml_fatal_error("no memory for what a forked process shares of the heap");
@@ -435,7 +453,7 @@ static header_t* scan_pool_page(struct scan* s, piece p, header_t* hp,
 }
 
 static void scan_pool(struct scan* s, piece p) {
-  header_t *start = (header_t*)address_of(p), *hp = first_block(p);
+  header_t *start = header_at(p, 0), *hp = first_block(p);
   unsigned n = CAML_POOL_SIZE >> CAML_SHARE_PAGE_LOG;
   uint64_t written = caml_share_written_bits(share.part, (uintptr_t)start, n);
   for (; written != 0; written &= written - 1)

@@ -101,7 +101,7 @@ bool caml_share_written_make(struct caml_share_written* w, uintptr_t start,
   p = mmap(NULL, sets_size(w) + page_size(), PROT_READ | PROT_WRITE,
            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (p == MAP_FAILED) return false;
-  w->pages.set = (uint64_t*)p;
+  w->pages.set = (void*)p;
   w->written = w->pages.set + words(w);
   w->noted = w->written + words(w);
   w->canary = p + sets_size(w);

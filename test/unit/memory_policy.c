@@ -253,6 +253,17 @@ static void a_leak_is_told_after_some_time(void** state) {
   assert_false(caml_memory_policy_is_exhausted(&policy));
 }
 
+/* Collection takes less than its part of the time. */
+static void a_slow_leak_is_told_where_it_has_come_far(void** state) {
+  (void)state;
+  limit(300 * MIB, NONE);
+  heap.work_ns = 40 * MS;
+  while (heap.lives < 290 * MIB) leak(100 * MIB, MS);
+  assert_true(leak(100 * MIB, 600000 * MS));
+  assert_true(part_collecting() < 0.25);
+  assert_true(heap.lives >= 450 * MIB);
+}
+
 static void past_the_hard_limit_it_is_told_at_once(void** state) {
   (void)state;
   limit(550 * MIB, 600 * MIB);
@@ -341,6 +352,7 @@ int main(void) {
     cmocka_unit_test_setup(a_limit_that_is_lowered_is_kept, setup),
     cmocka_unit_test_setup(waste_is_compacted_if_that_brings_more, setup),
     cmocka_unit_test_setup(what_is_beside_the_heap_counts, setup),
+    cmocka_unit_test_setup(a_slow_leak_is_told_where_it_has_come_far, setup),
     cmocka_unit_test_setup(a_leak_is_told_after_some_time, setup),
     cmocka_unit_test_setup(past_the_hard_limit_it_is_told_at_once, setup),
     cmocka_unit_test_setup(who_does_not_collect_is_not_told, setup),
