@@ -102,8 +102,15 @@ static bool is_to_be_decided(intnat percent) {
   return percent > 0 && percent < CAML_OVERHEAD_NEVER;
 }
 
+/* Bytes in use; or committed, if that is so little that nothing is to be
+   decided, which saves a sum over all domains. */
+static size_t in_use_or_little(const struct caml_overhead* o) {
+  size_t committed = caml_extents_committed(&caml_heap.arena.extents);
+  return caml_overhead_is_small(o, committed) ? committed : caml_heap_in_use();
+}
+
 static void consider(struct caml_overhead* o, intnat percent, bool others) {
-  size_t in_use = caml_heap_in_use();
+  size_t in_use = in_use_or_little(o);
   bool small = caml_overhead_is_small(o, in_use);
   bool overhead = !small && is_to_be_decided(percent);
   bool limited = !small && caml_memory_is_limited();
