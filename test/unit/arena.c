@@ -486,6 +486,7 @@ static void destroy_unmaps_everything(void** state) {
   static struct caml_arena a; /* zeroed */
   char *pool, *large;
   (void)state;
+  not_under_a_sanitizer();
   assert_null(caml_arena_create(&a, CAML_THP_SYSTEM));
   pool = caml_arena_get(&a, POOL);
   large = caml_arena_get(&a, 64 * MIB);

@@ -175,11 +175,10 @@ static void what_returns_little_waits_longer(void** state) {
   }
 }
 
-/* All that is there was marked in a cycle without allocation. */
 /* Nor is a cycle accelerated for it. */
 static void what_would_take_too_long_is_not_begun(void** state) {
   (void)state;
-  most_stop = 5 * MS;
+  most_stop = 10 * MS;
   assert_false(sparse(100));
   assert_int_equal(o.cycles, 0);
   assert_int_equal(readings, 0);
@@ -202,7 +201,7 @@ static void one_that_took_long_tells(void** state) {
 /* The guess was too low: it is known to live. */
 static void what_lives_after_all_counts(void** state) {
   (void)state;
-  most_stop = 15 * MS;
+  most_stop = 50 * MS;
   until_suspected();
   work(300 * MS);
   cycle(100 * MIB, 30 * MIB, 30 * MIB, 0);
@@ -211,6 +210,7 @@ static void what_lives_after_all_counts(void** state) {
   assert_true(wait() > 0);
 }
 
+/* All that is there was marked in a cycle without allocation. */
 static void what_is_certain_needs_no_accelerated_cycle(void** state) {
   (void)state;
   for (int i = 0; i < 2; i++) {

@@ -34,14 +34,13 @@
 
 static struct caml_share_written w;
 static char* memory;
-static int told[2], go[2];
 
 static int setup(void** state) {
   size_t align = 64 * CAML_SHARE_PAGE;
   char* p = mmap(NULL, RUNS * RUN + align, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   (void)state;
-  if (p == MAP_FAILED || pipe(told) != 0 || pipe(go) != 0) return -1;
+  if (p == MAP_FAILED) return -1;
   memory = (char*)(((uintptr_t)p + align - 1) & -align);
   madvise(p, RUNS * RUN + align, MADV_NOHUGEPAGE);
   for (size_t i = 0; i < RUNS; i++) memory[i * RUN] = 1;
@@ -52,7 +51,6 @@ static int setup(void** state) {
 static int teardown(void** state) {
   (void)state;
   caml_share_written_free(&w);
-  close(told[0]), close(told[1]), close(go[0]), close(go[1]);
   return 0;
 }
 
@@ -79,10 +77,9 @@ static void write_run(size_t run) {
    handler is called. */
 static pid_t fork_untold(void) {
   pid_t pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
-  char c;
   if (pid == 0) {
-    if (read(go[0], &c, 1) != 1) _exit(1);
-    _exit(0);
+    alarm(60); /* should this process end before */
+    for (;;) pause();
   }
   return pid;
 }
@@ -96,7 +93,7 @@ static pid_t fork_told(void) {
 }
 
 static void let_go(pid_t pid) {
-  assert_int_equal(write(go[1], ".", 1), 1);
+  assert_int_equal(kill(pid, SIGKILL), 0);
   assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
