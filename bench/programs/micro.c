@@ -10,10 +10,11 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* micro: how long it takes to put back and get a pool, and large blocks of some sizes,
-   one after the other, from a heap of some, with all that the runtime counts; by one
-   thread, and how much more two do at once.  And what a page takes: in a virtual machine
-   the hypervisor may have a part in it.  Prints JSON, nanoseconds. */
+/* micro: how long it takes to put back and get a pool, and large blocks of some
+   sizes, one after the other, from a heap of some, with all that the runtime
+   counts; by one thread, and how much more two do at once.  And what a page
+   takes: in a virtual machine the hypervisor may have a part in it.  Prints
+   JSON, nanoseconds. */
 
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -41,8 +42,8 @@ static uint64_t now(void) {
   return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
 }
 
-/* Blocks, as heap_source_jemalloc.c gets and puts them: pools, or of [least] to [most]
-   bytes */
+/* Blocks, as heap_source_jemalloc.c gets and puts them: pools, or of [least] to
+   [most] bytes */
 struct kind {
   const char* name;
   size_t least, most;

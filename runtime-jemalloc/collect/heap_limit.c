@@ -32,10 +32,8 @@
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
 #include "heap_memory.h"
+#include "heap_pool_layout.h"
 #include "heap_sizeclasses.h"
-
-/* What the runtime puts before a large block */
-#define LARGE_HEADER (2 * sizeof(void*))
 
 static size_t limit(void) {
   return (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit);
@@ -44,7 +42,7 @@ static size_t limit(void) {
 /* Bytes that a block of [wosize] words takes at most: its own, or a pool */
 static size_t needed(mlsize_t wosize) {
   return Whsize_wosize(wosize) <= SIZECLASS_MAX
-    ? Bsize_wsize(POOL_WSIZE) : Bhsize_wosize(wosize) + LARGE_HEADER;
+    ? Bsize_wsize(POOL_WSIZE) : Bhsize_wosize(wosize) + CAML_LARGE_HEADER;
 }
 
 /* Without overflow: [max] >= 0 is a limit, [size] may be anything. */

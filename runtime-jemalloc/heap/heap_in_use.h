@@ -41,21 +41,16 @@ caml_in_use_shard(struct caml_heap_in_use* in_use, unsigned domain) {
   return &in_use->shards[domain % CAML_IN_USE_SHARDS];
 }
 
-static inline size_t
-caml_heap_pools_in_use(const struct caml_heap_in_use* in_use) {
-  size_t sum = 0;
-  for (int i = 0; i < CAML_IN_USE_SHARDS; i++)
-    sum += atomic_load_explicit(&in_use->shards[i].pools,
-                                memory_order_relaxed);
-  return sum;
-}
+struct caml_in_use_sum { size_t pools, large; };
 
-static inline size_t
-caml_heap_large_in_use(const struct caml_heap_in_use* in_use) {
-  size_t sum = 0;
-  for (int i = 0; i < CAML_IN_USE_SHARDS; i++)
-    sum += atomic_load_explicit(&in_use->shards[i].large,
-                                memory_order_relaxed);
+static inline struct caml_in_use_sum
+caml_in_use_sum(const struct caml_heap_in_use* in_use) {
+  struct caml_in_use_sum sum = { 0, 0 };
+  for (int i = 0; i < CAML_IN_USE_SHARDS; i++) {
+    const struct caml_in_use_shard* shard = &in_use->shards[i];
+    sum.pools += atomic_load_explicit(&shard->pools, memory_order_relaxed);
+    sum.large += atomic_load_explicit(&shard->large, memory_order_relaxed);
+  }
   return sum;
 }
 

@@ -39,8 +39,8 @@ extern struct caml_heap caml_heap;
 /* Bytes in pools and large blocks, without those set apart at a fork.  From any
    thread. */
 static inline size_t caml_heap_in_use(void) {
-  return caml_heap_pools_in_use(&caml_heap.in_use)
-    + caml_heap_large_in_use(&caml_heap.in_use);
+  struct caml_in_use_sum sum = caml_in_use_sum(&caml_heap.in_use);
+  return sum.pools + sum.large;
 }
 
 /* Memory of [size] bytes was taken, which a limit need not have prevented: see

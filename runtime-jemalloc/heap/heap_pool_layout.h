@@ -10,7 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Where the blocks of a pool are */
+/* Where the blocks of a pool are, and a large block */
 
 #ifndef CAML_HEAP_POOL_LAYOUT_H
 #define CAML_HEAP_POOL_LAYOUT_H
@@ -26,6 +26,9 @@
 #define CAML_POOL_FIRST_BLOCK(sizeclass)                                      \
   (POOL_HEADER_WSIZE + wastage_sizeclass[sizeclass])
 #endif
+
+/* Bytes that the runtime puts before a large block */
+#define CAML_LARGE_HEADER (2 * sizeof(void*))
 
 /* Its slots */
 static inline mlsize_t caml_pool_slots(unsigned sizeclass) {

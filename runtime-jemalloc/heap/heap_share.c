@@ -27,8 +27,6 @@
 #include "heap_share_pages.h"
 #include "heap_share_part.h"
 
-#define LARGE_HEADER (2 * sizeof(void*))
-
 /* A pool or a large block, and how the blocks in it are coloured that were
    garbage when it was set apart: their fields may dangle.  Pools begin at
    multiples of CAML_POOL_SIZE, large blocks of 16. */
@@ -91,11 +89,11 @@ static header_t* header_at(piece p, size_t bytes) {
 }
 
 static header_t* large_block(piece p) {
-  return header_at(p, LARGE_HEADER);
+  return header_at(p, CAML_LARGE_HEADER);
 }
 
 static size_t size_of(piece p) {
-  return is_large(p) ? LARGE_HEADER + Bhsize_hd(Hd_hp(large_block(p)))
+  return is_large(p) ? CAML_LARGE_HEADER + Bhsize_hd(Hd_hp(large_block(p)))
     : CAML_POOL_SIZE;
 }
 
@@ -163,9 +161,10 @@ static void set_apart(void) {
   struct caml_heap_state* heap = Caml_state->shared_heap;
   struct caml_heap_in_use* in_use = &caml_heap.in_use;
   struct caml_in_use_shard* shard = caml_in_use_shard(in_use, 0);
+  struct caml_in_use_sum sum = caml_in_use_sum(in_use);
   caml_ranked_mutex_assert_held(&share.lock);
-  move_in_use(&shard->pools, &in_use->shared, caml_heap_pools_in_use(in_use));
-  move_in_use(&shard->large, &in_use->shared, caml_heap_large_in_use(in_use));
+  move_in_use(&shard->pools, &in_use->shared, sum.pools);
+  move_in_use(&shard->large, &in_use->shared, sum.large);
   caml_share_set_apart(heap);
   if (share.part != NULL) caml_share_written_forget(share.part);
   share.lost = false;
@@ -341,8 +340,7 @@ static bool settle(bool may_take_back) {
 
 bool caml_share_is_listed(bool may_take_back) {
   bool listed = true;
-  if (!atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed))
-    return true;
+  if (!caml_share_is_unlisted()) return true;
   lock();
   if (atomic_load(&caml_share_is_apart)) listed = settle(may_take_back);
   unlock();
@@ -351,8 +349,9 @@ bool caml_share_is_listed(bool may_take_back) {
 
 /* Without memory to list it, it is marked: its page is copied, no more. */
 static void darken_unlisted(void* state, value v) {
+  bool was;
   lock();
-  bool was = atomic_exchange(&caml_share_is_apart, false);
+  was = atomic_exchange(&caml_share_is_apart, false);
   caml_darken(state, v, NULL);
   atomic_store(&caml_share_is_apart, was);
   unlock();

@@ -156,11 +156,13 @@ static uint64_t epoch(struct reader* r, bool refresh) {
 static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
                             struct caml_heap_statistics* s,
                             struct caml_free_pools* some) {
+  struct caml_in_use_sum sum;
   uint64_t moment;
   caml_pools_lock(&h->arena->pools);
   moment = epoch(r, true);
-  s->pools = caml_heap_pools_in_use(h->in_use);
-  s->large_blocks = caml_heap_large_in_use(h->in_use);
+  sum = caml_in_use_sum(h->in_use);
+  s->pools = sum.pools;
+  s->large_blocks = sum.large;
   s->shared = atomic_load(&h->in_use->shared);
   *some = caml_pools_free_locked(&h->arena->pools);
   caml_pools_unlock(&h->arena->pools);

@@ -4,19 +4,6 @@
    feed: lets go of so many MiB of small blocks, then takes them as large ones;
    return: the other way round. *)
 
-let status name =
-  let ic = open_in "/proc/self/status" in
-  let rec find () =
-    let line = input_line ic in
-    match String.index_opt line ':' with
-    | Some i when String.sub line 0 i = name ->
-      Scanf.sscanf (String.sub line (i + 1) (String.length line - i - 1))
-        " %d kB" (fun kib -> kib / 1024)
-    | _ -> find () in
-  let value = find () in
-  close_in ic;
-  value
-
 (* What the array has left is found at once: when the GC finds it is not the
    question. *)
 let rec doubled a words =
@@ -50,4 +37,4 @@ let () =
      Gc.full_major ();
      ignore (Sys.opaque_identity (small mib))
    | mode -> failwith mode);
-  Printf.printf "%d %d\n" (status "VmHWM") (status "VmPeak")
+  Printf.printf "%d %d\n" (Status.mib "VmHWM") (Status.mib "VmPeak")

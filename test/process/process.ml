@@ -6,18 +6,6 @@ let lives = int_of_string Sys.argv.(2)
 
 let fail fmt = Printf.ksprintf (fun s -> print_endline s; exit 1) fmt
 
-(* A figure of /proc/self/status, MiB *)
-let status name =
-  let ic = open_in "/proc/self/status" in
-  let rec find () =
-    let line = input_line ic in
-    match String.index_opt line ':' with
-    | Some i when String.sub line 0 i = name ->
-      Scanf.sscanf (String.sub line (i + 1) (String.length line - i - 1)) " %d"
-        (fun k -> close_in ic; k / 1024)
-    | _ -> find () in
-  find ()
-
 let reset_peak () =
   match open_out "/proc/self/clear_refs" with
   | oc -> output_string oc "5"; close_out oc
@@ -25,7 +13,7 @@ let reset_peak () =
 
 (* Shared libraries do not count; some MiB are for what a slice comes late. *)
 let within what limit =
-  let peak = status "VmHWM" - status "RssFile" in
+  let peak = Status.mib "VmHWM" - Status.mib "RssFile" in
   if peak > limit + limit / 32 + 4 then
     fail "%s: the process took %d MiB, and may take %d" what peak limit
 
@@ -81,7 +69,7 @@ let bigarrays_alone () =
 let lowered () =
   fill lives;
   churn (lives * 6000);
-  let free = status "VmRSS" in
+  let free = Status.mib "VmRSS" in
   Runtime_jemalloc.Limit.set (Bytes (lives * 3 / 2 * mib));
   churn (lives * 6000);
   reset_peak ();
@@ -89,8 +77,8 @@ let lowered () =
   within "lowered" (lives * 3 / 2);
   Runtime_jemalloc.Limit.set Unlimited;
   churn (lives * 12_000);
-  if free > lives * 2 && status "VmRSS" < lives * 3 / 2 then
-    fail "raised: the heap stays at %d MiB" (status "VmRSS")
+  if free > lives * 2 && Status.mib "VmRSS" < lives * 3 / 2 then
+    fail "raised: the heap stays at %d MiB" (Status.mib "VmRSS")
 
 (* Large blocks: each is garbage as the next is allocated. *)
 let large () =
