@@ -245,12 +245,27 @@ static bool read_in_use(pid_t pid, const struct caml_heap_map* table,
   return true;
 }
 
+/* A text of ASCII, whatever the process has there */
+static void clean(char* text, size_t size) {
+  text[size - 1] = '\0';
+  for (; *text != '\0'; text++)
+    if (*text < ' ' || *text > '~') *text = '?';
+}
+
+static bool read_limit(pid_t pid, const struct caml_heap_map* table,
+                       struct process_map* map) {
+  struct caml_memory_shown* limit = &map->limit;
+  if (!peek(pid, table->limit, limit, sizeof(*limit))) return false;
+  clean(limit->cgroup, sizeof(limit->cgroup));
+  return true;
+}
+
 static bool follow_table(pid_t pid, const struct caml_heap_map* table,
                          struct ranges* ranges, struct process_map* map) {
   uintptr_t minor_start, minor_end;
   unsigned used, listed;
   if (!peek(pid, table->used, &used, sizeof(used))
-      || !read_in_use(pid, table, map)
+      || !read_in_use(pid, table, map) || !read_limit(pid, table, map)
       || !peek(pid, table->minor_start, &minor_start, sizeof(minor_start))
       || !peek(pid, table->minor_end, &minor_end, sizeof(minor_end)))
     return false;

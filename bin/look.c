@@ -24,6 +24,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -111,4 +112,37 @@ void look(struct look* looks, size_t n, double seconds) {
     at += ask(looks + at, n - at, seconds, &error);
     if (at < n) looks[at++].error = error;
   }
+}
+
+/* Root that may not is in a container, or the process is more privileged. */
+static _Noreturn void may_not_look(pid_t pid) {
+  if (geteuid() == 0)
+    fail("root may not look into process %ld here: CAP_SYS_PTRACE is missing, "
+         "or the kernel protects the process", (long)pid);
+  fail("process %ld is another user's, or protects itself: ask as root",
+       (long)pid);
+}
+
+void look_failed(const struct look* l, double limit) {
+  long pid = l->pid;
+  switch (l->error) {
+    case ESRCH: fail("there is no process %ld", pid);
+    case ENODATA:
+      fail("process %ld has no memory of its own: it has ended, or it is the "
+           "kernel's", pid);
+    case ENOENT:
+      fail("there is a process %ld, but no /proc/%ld/smaps: is /proc mounted, "
+           "and not with hidepid?", pid, pid);
+    case EACCES: case EPERM: may_not_look(l->pid);
+    case ETIMEDOUT:
+      fail("process %ld cannot be read within %g s: see --timeout", pid, limit);
+    case ECHILD: fail("the reader of process %ld was killed: is there "
+                      "memory for it?", pid);
+    default: fail("process %ld: %s", pid, strerror(l->error));
+  }
+}
+
+void look_or_fail(struct look* l, double seconds) {
+  look(l, 1, seconds);
+  if (l->error != 0) look_failed(l, seconds);
 }

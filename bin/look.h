@@ -37,4 +37,10 @@ struct look {
    after so many seconds, or ECHILD if the reader died. */
 void look(struct look* looks, size_t n, double seconds);
 
+/* One line on stderr that says why the last look failed, and exit status 1. */
+_Noreturn void look_failed(const struct look* l, double seconds);
+
+/* One look that succeeds, or that. */
+void look_or_fail(struct look* l, double seconds);
+
 #endif /* LOOK_H */

@@ -54,6 +54,14 @@ double number_argument(const char* option, const char* text, double least) {
   return number;
 }
 
+pid_t pid_argument(const char* text) {
+  char* end;
+  long pid = strtol(text, &end, 10);
+  if (end == text || *end != '\0' || pid <= 0 || pid != (pid_t)pid)
+    wrong_use("%s: it takes the number of a process", text);
+  return (pid_t)pid;
+}
+
 double now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -75,6 +83,7 @@ static int help(int argc, char** argv) {
        "  config [--json]      which OCaml, which jemalloc, which flags\n"
        "  config [--json] FILE\n"
        "                       which runtime a program or library is on\n"
+       "  config [--json] PID  the memory limit of a running process\n"
        "  knobs [--json]       what OCAMLRUNPARAM=Xname=value sets\n"
        "  map [--json] [--watch SECONDS] [--timeout SECONDS] PID\n"
        "                       the memory of a running process, part by part\n"

@@ -85,34 +85,6 @@ static void print_json(pid_t pid, const struct process_map* map) {
   cJSON_Delete(object);
 }
 
-/* Root that may not is in a container, or the process is more privileged. */
-static _Noreturn void may_not_look(pid_t pid) {
-  if (geteuid() == 0)
-    fail("root may not look into process %ld here: CAP_SYS_PTRACE is missing, "
-         "or the kernel protects the process", (long)pid);
-  fail("process %ld is another user's, or protects itself: ask as root",
-       (long)pid);
-}
-
-static _Noreturn void cannot_read(const struct look* l, double limit) {
-  long pid = l->pid;
-  switch (l->error) {
-    case ESRCH: fail("there is no process %ld", pid);
-    case ENODATA:
-      fail("process %ld has no memory of its own: it has ended, or it is the "
-           "kernel's", pid);
-    case ENOENT:
-      fail("there is a process %ld, but no /proc/%ld/smaps: is /proc mounted, "
-           "and not with hidepid?", pid, pid);
-    case EACCES: case EPERM: may_not_look(l->pid);
-    case ETIMEDOUT:
-      fail("process %ld cannot be read within %g s: see --timeout", pid, limit);
-    case ECHILD: fail("the reader of process %ld was killed: is there "
-                      "memory for it?", pid);
-    default: fail("process %ld: %s", pid, strerror(l->error));
-  }
-}
-
 /* One line on stderr, if the heaps of the process are one part */
 static void say_why(pid_t pid, enum table table) {
   static const char* const why[] = {
@@ -143,19 +115,11 @@ static void watch(struct look* l, double seconds, double limit,
     wait_seconds(seconds);
     look(l, 1, limit);
     if (l->error == ESRCH || l->error == ENODATA) return;
-    if (l->error != 0) cannot_read(l, limit);
+    if (l->error != 0) look_failed(l, limit);
     if (print == print_table) putchar('\n');
     print(l->pid, &l->map);
     fflush(stdout);
   }
-}
-
-static pid_t pid_argument(const char* text) {
-  char* end;
-  long pid = strtol(text, &end, 10);
-  if (end == text || *end != '\0' || pid <= 0 || pid != (pid_t)pid)
-    wrong_use("%s: it takes the number of a process", text);
-  return (pid_t)pid;
 }
 
 struct options {
@@ -189,8 +153,7 @@ int map_command(int argc, char** argv) {
   struct look l = { 0 };
   parse(argc, argv, &o);
   l.pid = o.pid;
-  look(&l, 1, o.limit);
-  if (l.error != 0) cannot_read(&l, o.limit);
+  look_or_fail(&l, o.limit);
   say_why(l.pid, l.map.table);
   o.print(l.pid, &l.map);
   fflush(stdout);

@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include "heap_memory_state.h"
 #include "mappings.h"
 
 enum part {
@@ -44,6 +45,7 @@ enum table {
 struct process_map {
   enum table table;
   uint64_t pools, large;  /* bytes in use, if TABLE_FOUND */
+  struct caml_memory_shown limit; /* likewise */
   unsigned unlisted;      /* mappings of the heap that are not in the table */
   struct part_size parts[N_PARTS];
   struct part_size total;

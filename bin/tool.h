@@ -40,6 +40,9 @@ _Noreturn void wrong_option(void);
 /* A number of at least [least] that is all of [text]; wrong use otherwise. */
 double number_argument(const char* option, const char* text, double least);
 
+/* The number of a process that is all of [text]; wrong use otherwise. */
+pid_t pid_argument(const char* text);
+
 /* Seconds, of CLOCK_MONOTONIC */
 double now(void);
 

@@ -53,6 +53,7 @@ type statistics = {
   memory_compactions : int;
   memory_purges : int;
   overlong_stops : int;
+  pressure_events : int;
   alloc : hook;
   dalloc : hook;
   destroy : hook;
@@ -159,6 +160,7 @@ module Knob = struct
   let max_overhead = number "max_overhead"
   let overhead_pause_ms = number "overhead_pause_ms"
   let malloc_trim = choice [| false; true |] "malloc_trim"
+  let pressure = choice [| false; true |] "pressure"
   let fork_share = number "fork_share"
 
   let index knob = need (); knob.index
@@ -209,7 +211,7 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 42 + 4 * n in
+    let i = 43 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
   { pools = s.(0); large_blocks = s.(1); shared = s.(2); allocated = s.(3);
@@ -226,7 +228,7 @@ let statistics () =
     longest_chunk = s.(35); overhead_compactions = s.(36);
     overhead_freed = s.(37); overhead_time = s.(38);
     memory_compactions = s.(39); memory_purges = s.(40);
-    overlong_stops = s.(41);
+    overlong_stops = s.(41); pressure_events = s.(42);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);
@@ -271,12 +273,12 @@ module Limit = struct
   }
 
   (* With [max_int] for no limit, and "" for no cgroup *)
-  external state_unchecked : unit -> int * int * int * string
+  external state_unchecked : unit -> int * int * int * string * int
     = "runtime_jemalloc_memory"
 
   let state () =
     need ();
-    let process, soft, hard, cgroup = state_unchecked () in
+    let process, soft, hard, cgroup, _ = state_unchecked () in
     let limit n = if n = max_int then None else Some n in
     { process; soft = limit soft; hard = limit hard;
       cgroup = (if cgroup = "" then None else Some cgroup) }
@@ -300,6 +302,21 @@ module Limit = struct
 
   let on_soft ?(above = 1.0) f = watch (fun s -> s.soft) above f
   let on_hard ?(above = 0.95) f = watch (fun s -> s.hard) above f
+
+  let pressure_events () =
+    need ();
+    let _, _, _, _, events = state_unchecked () in
+    events
+
+  let on_pressure f =
+    let seen = ref (pressure_events ()) in
+    Gc.create_alarm (fun () ->
+      let events = pressure_events () in
+      if events > !seen then begin
+        seen := events;
+        f ()
+      end)
+
   let remove = Gc.delete_alarm
 end
 

@@ -90,6 +90,8 @@ type statistics = {
   overlong_stops : int;
       (** compactions of an idle program that it waited for, coming back, for
           longer than [Xidle_pause_ms] *)
+  pressure_events : int;
+      (** how often memory was given back as the system was short of it *)
   alloc : hook;  (** address space mapped *)
   dalloc : hook;  (** unmapped; a failure: retained *)
   destroy : hook;  (** unmapped as the heap ended *)
@@ -201,6 +203,9 @@ module Knob : sig
   (** Does the C library give back its free memory after a collection of an idle
       program and after [Gc.compact], if that is worth it? *)
 
+  val pressure : bool t
+  (** Is memory given back when the system says that it is short of it? *)
+
   val fork_share : int t
   (** How large a heap is at least that forks share, in bytes; -1: they share
       none. *)
@@ -291,6 +296,12 @@ module Limit : sig
 
   val on_hard : ?above:float -> (unit -> unit) -> hook
   (** The same of [hard] (default: 0.95): the last moment. *)
+
+  val on_pressure : (unit -> unit) -> hook
+  (** [on_pressure f] calls [f] at the end of the first major cycle of this
+      domain after the system said that memory is short ([Xpressure]). What it
+      lets go of is collected in the same turn, unless the program was idle:
+      then [f] is called when it is back. *)
 
   val remove : hook -> unit
 end

@@ -68,11 +68,12 @@ value runtime_jemalloc_memory(value unit) {
   caml_heap_control.memory(true, &s);
   caml_leave_blocking_section();
   cgroup = caml_copy_string(s.cgroup);
-  result = caml_alloc_small(4, 0);
+  result = caml_alloc_small(5, 0);
   Field(result, 0) = Val_long(s.process);
   Field(result, 1) = limit_value(s.soft);
   Field(result, 2) = limit_value(s.hard);
   Field(result, 3) = cgroup;
+  Field(result, 4) = Val_long(s.pressure_events);
   CAMLreturn(result);
 }
 

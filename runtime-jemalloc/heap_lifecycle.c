@@ -25,6 +25,7 @@
 #include "heap_jemalloc.h"
 #include "heap_map.h"
 #include "heap_memory.h"
+#include "heap_pressure.h"
 #include "heap_share_part.h"
 #include "heap_tweaks.h"
 
@@ -72,6 +73,7 @@ static void prefork(void) {
   caml_ranked_mutex_lock(&caml_heap.limit_lock);
   caml_share_prefork();
   caml_memory_prefork();
+  caml_pressure_prefork();
   caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
@@ -81,6 +83,7 @@ static void postfork_parent(void) {
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
+  caml_pressure_postfork_parent();
   caml_memory_postfork_parent();
   caml_share_postfork_parent();
   caml_ranked_mutex_unlock(&caml_heap.limit_lock);
@@ -91,6 +94,7 @@ static void postfork_child(void) {
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
+  caml_pressure_postfork_child();
   caml_memory_postfork_child();
   caml_share_postfork_child();
   caml_ranked_mutex_postfork_child(&caml_heap.limit_lock);
@@ -102,6 +106,7 @@ void caml_heap_init(void) {
   caml_ranked_mutex_init(&caml_heap.limit_lock, CAML_RANK_LIMIT);
   caml_share_init();
   caml_memory_init();
+  caml_pressure_init();
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
   /* After jemalloc's own: its locks are taken after ours and free before a
@@ -122,6 +127,7 @@ void caml_heap_init(void) {
    heap. */
 void caml_heap_stop(void) {
   caml_idle_stop(&caml_heap_idle);
+  caml_pressure_stop();
   caml_share_ask(false);
   caml_heap_finalise_postponed();
 }

@@ -26,6 +26,7 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_memory.h"
+#include "heap_pressure.h"
 #include "heap_share_part.h"
 
 static uint64_t busy(void) {
@@ -137,6 +138,7 @@ void caml_heap_slice_begins(intnat howmuch, double* extra) {
   double part;
   caml_share_settle();
   caml_background_poll(&caml_heap.background);
+  caml_pressure_watch();
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
   if (howmuch != AUTO_TRIGGERED_MAJOR_SLICE) return;

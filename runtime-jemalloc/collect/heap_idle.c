@@ -93,6 +93,7 @@ static bool wait_for_rest(struct caml_idle* idle) {
   while (!atomic_load(&idle->stopping)
          && (ms = caml_heap_knob_get(CAML_KNOB_idle_compact_ms)) >= 0) {
     p->wanted = (uint64_t)ms * NS_PER_MS;
+    if (atomic_exchange(&idle->urgent, false)) p->urgent = true;
     caml_idle_look(idle, atomic_load(&idle->quiet) && all_blocked());
     if (caml_idle_policy_rest(p) >= caml_idle_policy_wait(p)) return true;
     wait_for(idle, caml_idle_policy_interval(p));
@@ -233,6 +234,7 @@ static void reset(struct caml_idle* idle) {
   atomic_store(&idle->stopping, false);
   atomic_store(&idle->collecting, false);
   atomic_store(&idle->compacting, false);
+  atomic_store(&idle->urgent, false);
   atomic_store(&idle->waiting, 0);
   atomic_store(&idle->asleep, true);
   atomic_store(&idle->quiet, true);
@@ -262,6 +264,16 @@ void caml_idle_stop(struct caml_idle* idle) {
 void caml_idle_look_again(struct caml_idle* idle) {
   lock(idle);
   pthread_cond_broadcast(&idle->changed);
+  unlock(idle);
+}
+
+void caml_idle_collect_soon(struct caml_idle* idle) {
+  lock(idle);
+  if (idle->running) {
+    atomic_store(&idle->urgent, true);
+    atomic_store(&idle->asleep, false);
+    pthread_cond_broadcast(&idle->changed);
+  }
   unlock(idle);
 }
 

@@ -45,6 +45,8 @@ struct caml_idle {
   /* It is compacting, and will give back when the program is no longer
      stopped. */
   _Atomic bool compacting;
+  /* The system is short of memory: the policy is to be told. */
+  _Atomic bool urgent;
   /* How many threads wait for the lock of a domain: a slice ends for one. */
   _Atomic unsigned waiting;
 
@@ -80,6 +82,10 @@ void caml_idle_stop(struct caml_idle* idle);
 
 /* Xidle_compact_ms has changed. */
 void caml_idle_look_again(struct caml_idle* idle);
+
+/* The system is short of memory: a program that is idle is collected without a
+   wait.  From any thread, without the domain lock. */
+void caml_idle_collect_soon(struct caml_idle* idle);
 
 /* Around a fork, and in the child, which gets a thread when it needs one. */
 void caml_idle_prefork(struct caml_idle* idle);

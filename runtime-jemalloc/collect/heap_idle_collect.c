@@ -33,6 +33,7 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
+#include "heap_pressure.h"
 #include "heap_sharing.h"
 
 /* Words of work in a slice that nobody interrupts: some milliseconds */
@@ -462,6 +463,14 @@ static bool decide_and_collect(struct caml_idle* idle) {
   return collect(idle, &need);
 }
 
+/* There is no more to do than was done; whatever Xcompact_purge says, free pages
+   go back. */
+static void end_urgency(struct caml_idle* idle) {
+  idle->policy.urgent = false;
+  caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  if (caml_pressure_take()) caml_pressure_relieved();
+}
+
 bool caml_idle_collect(struct caml_idle* idle) {
   uint64_t cpu = caml_idle_own_cpu();
   bool done;
@@ -471,6 +480,7 @@ bool caml_idle_collect(struct caml_idle* idle) {
   pthread_mutex_unlock(&idle->lock);
   atomic_store(&idle->collecting, true);
   done = decide_and_collect(idle);
+  if (done && idle->deadline == 0 && idle->policy.urgent) end_urgency(idle);
   atomic_store(&idle->collecting, false);
   pay(idle);
   atomic_fetch_add(&caml_collector.automatic.idle_time,

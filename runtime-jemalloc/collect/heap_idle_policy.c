@@ -27,6 +27,9 @@
 #define LIGHT_PART 50
 #define LIGHT_BURST (2 * MS)
 
+/* The wait where memory is short: the program may be about to go on. */
+#define URGENT_WAIT (20 * MS)
+
 /* In a rest of so many times the wait a collection gets on */
 #define RESTS 2
 
@@ -126,12 +129,13 @@ void caml_idle_policy_look(struct caml_idle_policy* p,
 }
 
 uint64_t caml_idle_policy_wait(const struct caml_idle_policy* p) {
-  return p->wanted == 0 ? 0
+  if (p->wanted == 0) return 0;
+  return p->urgent ? URGENT_WAIT
     : greatest(p->wanted, 2 * p->short_rest) << p->given_up;
 }
 
 bool caml_idle_policy_rests(const struct caml_idle_policy* p) {
-  return caml_idle_policy_rest(p) >= p->wanted;
+  return p->urgent || caml_idle_policy_rest(p) >= p->wanted;
 }
 
 uint64_t caml_idle_policy_interval(const struct caml_idle_policy* p) {
@@ -164,7 +168,7 @@ static uint64_t most_owed(const struct caml_idle_policy* p) {
 }
 
 bool caml_idle_policy_affords(const struct caml_idle_policy* p, uint64_t now) {
-  return p->wanted == 0 || in_purse(p, now) > 0
+  return p->wanted == 0 || p->urgent || in_purse(p, now) > 0
     || (p->may_owe && p->spent < most_owed(p));
 }
 
@@ -223,7 +227,7 @@ caml_idle_policy_decide(const struct caml_idle_policy* p,
   if (p->wanted == 0) return CAML_IDLE_COLLECT;
   if (!has_much_to_gain(p, need) && need->swapped > need->in_use / SWAP_PART)
     return CAML_IDLE_NOTHING;
-  *deadline = due(p, need);
+  *deadline = p->urgent ? need->now : due(p, need);
   return *deadline <= need->now ? CAML_IDLE_COLLECT : CAML_IDLE_LATER;
 }
 

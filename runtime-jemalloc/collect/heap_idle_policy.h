@@ -69,6 +69,8 @@ enum caml_idle_decision {
 
 struct caml_idle_policy {
   uint64_t wanted;          /* Xidle_compact_ms */
+  bool urgent;              /* The system is short of memory: no such wait, and
+                               the purse does not count. */
   /* Looks */
   struct caml_idle_look last;
   uint64_t load;            /* CPU time of late */

@@ -13,7 +13,8 @@
 
 /* Xheap_limit: the most bytes in pools, large blocks and free pages.  Who would
    pass it collects the garbage of the whole heap first, then gets
-   [Out_of_memory]; as who lives past Xmemory_limit does. */
+   [Out_of_memory]; as who lives past Xmemory_limit does.  And what the program
+   does where the system is short of memory, Xpressure. */
 
 #define CAML_INTERNALS
 
@@ -31,8 +32,10 @@
 #include "heap_cycles.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
+#include "heap_idle.h"
 #include "heap_memory.h"
 #include "heap_pool_layout.h"
+#include "heap_pressure.h"
 #include "heap_sizeclasses.h"
 
 static size_t limit(void) {
@@ -231,12 +234,16 @@ static bool keeps_limit(void) {
   return keeps;
 }
 
-/* All that can be done for the process is */
-static bool keeps_memory(void) {
+/* All that can be done for the process */
+static void give_back_all(void) {
   collect();
   if (caml_heap_may_compact_unasked()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
   caml_heap_trim_malloc();
+}
+
+static bool keeps_memory(void) {
+  give_back_all();
   return caml_memory_fits();
 }
 
@@ -257,10 +264,27 @@ static caml_heap_result check_memory(void) {
   return result;
 }
 
+/* What the program can do without its hooks let go: they are alarms, which are
+   called within two cycles.  A collection of an idle program that is under way
+   is left to its thread. */
+static caml_heap_result relieve(void) {
+  caml_heap_result called;
+  if (atomic_load(&caml_heap_idle.collecting) || !caml_pressure_take())
+    return CAML_HEAP_NO_EXCEPTION;
+  caml_heap_finish_cycle(false);
+  caml_heap_finish_cycle(false);
+  called = caml_final_do_calls_res();
+  if (!caml_result_is_exception(called)) give_back_all();
+  caml_pressure_relieved();
+  return called;
+}
+
 caml_heap_result caml_heap_check_limit(void) {
   caml_heap_result result = CAML_HEAP_NO_EXCEPTION;
   if (atomic_load(&passed)) result = check(keeps_limit);
   if (!caml_result_is_exception(result) && caml_memory_is_exhausted())
     result = check_memory();
+  if (!caml_result_is_exception(result) && caml_pressure_waits())
+    result = relieve();
   return result;
 }

@@ -30,6 +30,7 @@
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
 #include "heap_memory.h"
+#include "heap_pressure.h"
 #include "jemalloc_container.h"
 #include "jemalloc_process.h"
 #include "jemalloc_thread.h"
@@ -64,6 +65,8 @@ static struct {
   _Atomic bool exhausted, trim;
   bool told, reported;
 } memory;
+
+struct caml_memory_shown caml_memory_shown;
 
 /* When the thread's slice began, ns; 0: none has */
 static _Thread_local uint64_t slice_began;
@@ -120,6 +123,19 @@ static struct caml_memory_limits limits(const struct caml_process* p,
   return l;
 }
 
+static uint64_t shown_limit(size_t limit) {
+  return limit == CAML_MEMORY_NO_LIMIT ? UINT64_MAX : limit;
+}
+
+static void show(void) {
+  const struct caml_memory_policy* p = &memory.policy;
+  struct caml_memory_shown* s = &caml_memory_shown;
+  s->process = p->seen.process;
+  s->soft = shown_limit(p->limits.soft);
+  s->hard = shown_limit(p->limits.hard);
+  strcpy(s->cgroup, memory.level == NULL ? "" : memory.level->path);
+}
+
 /* The first that is found */
 static void tell_limit(void) {
   bool some = memory.policy.limits.soft != CAML_MEMORY_NO_LIMIT;
@@ -165,6 +181,7 @@ static void look(uint64_t now) {
   if (caml_memory_policy_is_near(&memory.policy, p.anonymous))
     seen.unused = caml_arena_unused(&caml_heap.arena);
   caml_memory_policy_see(&memory.policy, seen);
+  show();
   schedule(now, seen.in_use);
 }
 
@@ -357,7 +374,8 @@ void caml_memory_state(bool now, struct caml_memory_state* state) {
   if (now) look(caml_heap_now());
   *state = (struct caml_memory_state){
     .process = memory.policy.seen.process,
-    .soft = CAML_NO_LIMIT, .hard = CAML_NO_LIMIT
+    .soft = CAML_NO_LIMIT, .hard = CAML_NO_LIMIT,
+    .pressure_events = caml_pressure_events()
   };
   if (caml_memory_is_limited() && memory.looked != 0) {
     state->soft = memory.policy.limits.soft;
@@ -377,6 +395,7 @@ static void look_at_all_again(void) {
 void caml_memory_look_again(void) {
   lock();
   look_at_all_again();
+  caml_memory_shown = (struct caml_memory_shown){ .setting = setting() };
   unlock();
 }
 

@@ -103,6 +103,9 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
   KNOB(malloc_trim, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,            \
        "after a collection of an idle program and after Gc.compact the C "    \
        "library gives back its free memory, if that is worth it")             \
+  KNOB(pressure, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,               \
+       "when the system says that memory is short, the heap is collected and " \
+       "compacted once, and gives back what it can")                          \
   KNOB(fork_share, "bytes", CAML_FORK_SHARE_OFF, CAML_FORK_SHARE_OFF,         \
        CAML_HEAP_LIMIT_MAX, "off=-1 on=16777216", CAML_KNOB_ANY_TIME,         \
        "how large a heap is at least that a process shares with those that "  \

@@ -16,12 +16,13 @@ heap_source_C_SOURCES = \
   jemalloc_advice jemalloc_arena jemalloc_background jemalloc_budget \
   jemalloc_cache jemalloc_cache_policy jemalloc_container \
   jemalloc_extents jemalloc_huge jemalloc_limits jemalloc_mutex \
-  jemalloc_pools jemalloc_process jemalloc_thread \
+  jemalloc_pools jemalloc_pressure jemalloc_process jemalloc_thread \
   heap_knobs heap_share heap_share_pages heap_source_jemalloc \
   heap_sweep \
   heap_compaction heap_cycle heap_finalise heap_idle heap_idle_collect \
   heap_idle_policy heap_leftovers heap_limit heap_memory \
-  heap_memory_policy heap_overhead heap_sharing \
+  heap_memory_policy heap_overhead heap_pressure \
+  heap_pressure_policy heap_sharing \
   heap_control heap_map heap_statistics heap_tweaks \
   heap_lifecycle
 heap_sizeclasses = jemalloc_sizeclasses.h

@@ -25,7 +25,7 @@
 #include "heap_tweaks.h"
 
 /* Changes whenever the table or a structure in it does. */
-#define CAML_HEAP_CONTROL_VERSION 5
+#define CAML_HEAP_CONTROL_VERSION 6
 
 /* All functions may be called from any thread, with and without the domain
    lock; they touch no OCaml value and do not raise.  Between the start of the

@@ -37,5 +37,6 @@ void caml_heap_map_init(void) {
   caml_heap_map.in_use_step = sizeof(struct caml_in_use_shard);
   caml_heap_map.minor_start = address(&caml_minor_heaps_start);
   caml_heap_map.minor_end = address(&caml_minor_heaps_end);
+  caml_heap_map.limit = address(&caml_memory_shown);
   caml_heap_map.self = address(&caml_heap_map);
 }

@@ -20,10 +20,11 @@
 #define CAML_HEAP_MAP_H
 
 #include <stdint.h>
+#include "heap_memory_state.h"
 #include "jemalloc_mapping.h"
 
 #define CAML_HEAP_MAP_MAGIC "OCamlHeapMap\1\2\3" /* 16 bytes with the last 0 */
-#define CAML_HEAP_MAP_VERSION 2
+#define CAML_HEAP_MAP_VERSION 3
 
 /* Numbers only, as wide everywhere; addresses are of this process. */
 struct caml_heap_map {
@@ -39,6 +40,7 @@ struct caml_heap_map {
                             sums over all shards count */
   uint32_t n_in_use, in_use_step; /* shards, and bytes from one to the next */
   uint64_t minor_start, minor_end; /* addresses of the minor heaps' bounds */
+  uint64_t limit;        /* address of a struct caml_memory_shown */
 };
 
 extern struct caml_heap_map caml_heap_map;

@@ -377,6 +377,27 @@ static void a_long_stop_waits_for_a_long_rest(void** state) {
   assert_in_range(caml_idle_policy_stop(&p, 10000000), 149 * MS, 150 * MS);
 }
 
+/* Where memory is short it waits for hardly anything, and what it costs does not
+   count; but what is shared, or in swap, stays where it is. */
+static void in_an_urgent_case(void** state) {
+  (void)state;
+  works(SECOND);
+  allocates(MIB / 2); /* not much to gain */
+  p.purse = -1;
+  at_rest(20 * MS);
+  assert_false(begins());
+  p.urgent = true;
+  assert_true(begins());
+  assert_true(caml_idle_policy_rests(&p));
+  assert_true(caml_idle_policy_affords(&p, look.now));
+  assert_int_equal(decision(), CAML_IDLE_COLLECT);
+  need.swapped = need.in_use / 2;
+  assert_int_equal(decision(), CAML_IDLE_NOTHING);
+  need.swapped = 0;
+  need.shared = 50 * MIB;
+  assert_int_equal(decision(), CAML_IDLE_NOTHING);
+}
+
 static void zero_is_at_every_chance(void** state) {
   (void)state;
   p.wanted = 0;
@@ -417,6 +438,7 @@ int main(void) {
     TEST(one_that_ran_out_of_money_goes_on),
     TEST(what_is_shared_stays_so),
     TEST(a_long_stop_waits_for_a_long_rest),
+    TEST(in_an_urgent_case),
     TEST(zero_is_at_every_chance),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);

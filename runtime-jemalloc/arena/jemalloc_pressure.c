@@ -1,0 +1,155 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#define _GNU_SOURCE /* SOCK_CLOEXEC */
+#include <fcntl.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "jemalloc_assert.h"
+#include "jemalloc_container.h"
+#include "jemalloc_pressure.h"
+
+/* A tenth of a window of two seconds in which some task waited for memory, as
+   systemd takes it.  The kernel grants windows of whole multiples of two
+   seconds to anybody, others to root alone.  With the zero: the kernel takes
+   the last byte for one. */
+static const char trigger[] = "some 200000 2000000";
+
+/* Of what is written */
+#define MOST_DATA 256
+
+static int of_base64(char c) {
+  static const char digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  const char* digit = c == '\0' ? NULL : strchr(digits, c);
+  return digit == NULL ? -1 : (int)(digit - digits);
+}
+
+/* Returns the length of the data; -1 if the text is not Base64 (RFC 4648), or
+   of more than MOST_DATA bytes. */
+static int decode(const char* text, unsigned char* data) {
+  unsigned bits = 0, n_bits = 0;
+  int length = 0, digit;
+  for (; (digit = of_base64(*text)) >= 0; text++) {
+    bits = bits << 6 | (unsigned)digit;
+    n_bits += 6;
+    if (n_bits < 8) continue;
+    if (length == MOST_DATA) return -1;
+    n_bits -= 8;
+    data[length++] = (unsigned char)(bits >> n_bits);
+  }
+  while (*text == '=') text++;
+  return *text == '\0' && n_bits < 6 ? length : -1;
+}
+
+/* Nothing to write is written, too. */
+static bool write_all(int fd, const void* data, int length) {
+  assert(length >= 0 && length <= MOST_DATA);
+  return length == 0 || write(fd, data, (size_t)length) == length;
+}
+
+static int connect_to(const char* path) {
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int fd;
+  if (strlen(path) >= sizeof(address.sun_path)) return -1;
+  strcpy(address.sun_path, path);
+  fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+  if (fd >= 0
+      && connect(fd, (struct sockaddr*)&address, sizeof(address)) != 0) {
+    close(fd);
+    return -1;
+  }
+  return fd;
+}
+
+static void open_path(const char* path, struct caml_pressure_source* source) {
+  struct stat s;
+  if (stat(path, &s) != 0) return;
+  source->events = S_ISREG(s.st_mode) ? POLLPRI : POLLIN;
+  if (S_ISSOCK(s.st_mode))
+    source->fd = connect_to(path);
+  else if (S_ISREG(s.st_mode) || S_ISFIFO(s.st_mode))
+    source->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+}
+
+static bool watch_path(const char* path, const void* data, int length,
+                       struct caml_pressure_source* source) {
+  open_path(path, source);
+  if (source->fd >= 0 && !write_all(source->fd, data, length))
+    caml_pressure_close(source);
+  return source->fd >= 0;
+}
+
+static bool watch_named(const char* path, const char* text,
+                        struct caml_pressure_source* source) {
+  unsigned char data[MOST_DATA];
+  int length = text == NULL ? 0 : decode(text, data);
+  return path[0] == '/' && strcmp(path, "/dev/null") != 0 && length >= 0
+    && watch_path(path, data, length, source);
+}
+
+static bool watch_below(const char* directory, const char* name,
+                        struct caml_pressure_source* source) {
+  char path[CAML_CONTAINER_PATH + 32];
+  int length = snprintf(path, sizeof(path), "%s/%s", directory, name);
+  return (size_t)length < sizeof(path)
+    && watch_path(path, trigger, sizeof(trigger), source);
+}
+
+/* The innermost that tells: the root of all cgroups has no such file. */
+static bool watch_cgroup(const char* root,
+                         struct caml_pressure_source* source) {
+  struct caml_container container;
+  caml_container_find(root, &container);
+  for (unsigned i = 0; i < container.levels; i++)
+    if (!container.level[i].v1
+        && watch_below(container.level[i].path, "memory.pressure", source))
+      return true;
+  return false;
+}
+
+bool caml_pressure_open(const char* root, const char* watch, const char* write,
+                        struct caml_pressure_source* source) {
+  assert(root != NULL && source != NULL);
+  source->fd = -1;
+  if (watch != NULL) return watch_named(watch, write, source);
+  return watch_cgroup(root, source)
+    || watch_below(root, "proc/pressure/memory", source);
+}
+
+/* What is in a FIFO or a socket is thrown away.  An end of file: nobody writes
+   any more. */
+static bool drain(int fd) {
+  char data[MOST_DATA];
+  ssize_t length;
+  while ((length = read(fd, data, sizeof(data))) > 0) {}
+  return length < 0;
+}
+
+bool caml_pressure_take_sign(const struct caml_pressure_source* source,
+                        short revents) {
+  assert(source->fd >= 0);
+  if (revents & (POLLERR | POLLNVAL)) return false;
+  return !(revents & (POLLIN | POLLHUP)) || drain(source->fd);
+}
+
+void caml_pressure_close(struct caml_pressure_source* source) {
+  if (source->fd >= 0) close(source->fd);
+  source->fd = -1;
+}

@@ -1,0 +1,248 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+#define _GNU_SOURCE /* secure_getenv */
+#define CAML_INTERNALS
+
+#include <poll.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+#include "caml/domain.h"
+#include "caml/misc.h"
+#include "caml/version.h"
+#include "heap_collect.h"
+#include "heap_idle.h"
+#include "heap_jemalloc.h"
+#include "heap_leftovers.h"
+#include "heap_pressure.h"
+#include "heap_pressure_policy.h"
+#include "jemalloc_pressure.h"
+#include "jemalloc_thread.h"
+
+/* A heap below this is not worth a thread. */
+#define LEAST_HEAP ((size_t)4 << 20)
+
+/* Purging is all that the thread does by itself; the rest is for the C
+   library.  It allocates nothing: that would take the C library a heap of its
+   own for the thread. */
+#define STACK_SIZE ((size_t)256 << 10)
+
+static struct {
+  struct caml_ranked_mutex lock; /* of all but atomics */
+  struct caml_pressure_policy policy;
+  struct caml_pressure_source source;
+  const char *watch, *write; /* what the service manager says, or NULL */
+  pthread_t thread;
+  bool running;              /* there is [thread]; it may have ended */
+  bool stopping;
+  int wake;                  /* an eventfd, to end it; -1: none */
+  struct caml_thread_retry retry;
+  size_t held;               /* bytes, when a relief began */
+  _Atomic bool wanted;       /* a thread, that there is none of yet */
+  _Atomic bool told;         /* garbage is to be collected */
+} pressure;
+
+static void lock(void) {
+  caml_ranked_mutex_lock(&pressure.lock);
+}
+
+static void unlock(void) {
+  caml_ranked_mutex_unlock(&pressure.lock);
+}
+
+static bool is_on(void) {
+  return caml_heap_knob_get(CAML_KNOB_pressure) != 0;
+}
+
+static size_t held(void) {
+  return caml_heap_in_use() + caml_arena_unused(&caml_heap.arena);
+}
+
+/* The thread */
+
+/* False if nothing is to be done now. */
+static bool begin(void) {
+  uint64_t now = caml_heap_now();
+  caml_ranked_mutex_assert_held(&pressure.lock);
+  if (!is_on() || !caml_pressure_policy_acts(&pressure.policy, now))
+    return false;
+  caml_pressure_policy_begin(&pressure.policy, now);
+  pressure.held = held();
+  return true;
+}
+
+/* On OCaml 5.1 no other thread can interrupt a domain: the program looks when it
+   next fills a minor heap. */
+static void interrupt_program(void) {
+#if OCAML_VERSION >= 50200
+  caml_interrupt_all_signal_safe();
+#endif
+}
+
+/* Free pages are there for the taking; for the rest a domain is needed. */
+static void relieve(void) {
+  atomic_fetch_add(&caml_collector.automatic.pressure_events, 1);
+  caml_gc_message(0x10, "Memory pressure: gives memory back\n");
+  caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+  caml_heap_trim_malloc();
+  atomic_store(&pressure.told, true);
+  caml_idle_collect_soon(&caml_heap_idle);
+  interrupt_program();
+}
+
+/* Waits for a sign.  False if the thread is to end, or none will come. */
+static bool wait_for_sign(void) {
+  struct pollfd fds[] = {
+    { .fd = pressure.source.fd, .events = pressure.source.events },
+    { .fd = pressure.wake, .events = POLLIN }
+  };
+  unlock();
+  poll(fds, 2, -1);
+  lock();
+  return !pressure.stopping
+    && caml_pressure_take_sign(&pressure.source, fds[0].revents);
+}
+
+static void* watch(void* data) {
+  (void)data;
+  caml_thread_settle();
+  lock();
+  while (wait_for_sign()) {
+    if (!begin()) continue;
+    unlock();
+    relieve();
+    lock();
+  }
+  caml_pressure_close(&pressure.source);
+  unlock();
+  return NULL;
+}
+
+static void close_all(void) {
+  caml_pressure_close(&pressure.source);
+  if (pressure.wake >= 0) close(pressure.wake);
+  pressure.wake = -1;
+}
+
+static bool start(void) {
+  caml_ranked_mutex_assert_held(&pressure.lock);
+  pressure.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  if (pressure.wake >= 0
+      && caml_thread_start(&pressure.thread, STACK_SIZE, watch, NULL))
+    return true;
+  close_all();
+  return false;
+}
+
+/* Where nobody would say that memory is short, none is wanted any more. */
+static void try_to_start(uint64_t now) {
+  if (pressure.running || pressure.stopping
+      || !caml_thread_may_retry(&pressure.retry, now))
+    return;
+  if (caml_pressure_open("", pressure.watch, pressure.write,
+                         &pressure.source)) {
+    pressure.running = start();
+    caml_thread_tried(&pressure.retry, now, pressure.running);
+    atomic_store(&pressure.wanted, !pressure.running);
+  } else {
+    atomic_store(&pressure.wanted, false);
+  }
+}
+
+void caml_pressure_watch(void) {
+  if (!atomic_load(&pressure.wanted) || !is_on()
+      || caml_extents_committed(&caml_heap.arena.extents) < LEAST_HEAP)
+    return;
+  lock();
+  try_to_start(caml_heap_now());
+  unlock();
+}
+
+void caml_pressure_stop(void) {
+  bool running;
+  lock();
+  pressure.stopping = true;
+  running = pressure.running;
+  pressure.running = false;
+  if (running) eventfd_write(pressure.wake, 1);
+  unlock();
+  if (!running) return;
+  pthread_join(pressure.thread, NULL);
+  close_all();
+}
+
+/* Who collects */
+
+bool caml_pressure_waits(void) {
+  return atomic_load(&pressure.told);
+}
+
+bool caml_pressure_take(void) {
+  return caml_pressure_waits() && atomic_exchange(&pressure.told, false);
+}
+
+void caml_pressure_relieved(void) {
+  size_t before, after = held();
+  lock();
+  before = pressure.held;
+  caml_pressure_policy_end(&pressure.policy, caml_heap_now(), before,
+                           before > after ? before - after : 0);
+  unlock();
+}
+
+size_t caml_pressure_events(void) {
+  return atomic_load(&caml_collector.automatic.pressure_events);
+}
+
+/* Start and forks */
+
+/* A copy: the program may change its environment. */
+static const char* variable(const char* name) {
+  const char* text = secure_getenv(name);
+  return text == NULL ? NULL : strdup(text);
+}
+
+static void reset(void) {
+  pressure.running = false;
+  pressure.wake = pressure.source.fd = -1;
+  pressure.policy = (struct caml_pressure_policy){ .began = 0 };
+  pressure.retry = (struct caml_thread_retry){ .failures = 0 };
+  atomic_store(&pressure.told, false);
+}
+
+void caml_pressure_init(void) {
+  caml_ranked_mutex_init(&pressure.lock, CAML_RANK_PRESSURE);
+  pressure.watch = variable("MEMORY_PRESSURE_WATCH");
+  pressure.write = variable("MEMORY_PRESSURE_WRITE");
+  pressure.stopping = false;
+  atomic_store(&pressure.wanted, true);
+  reset();
+}
+
+void caml_pressure_prefork(void) {
+  lock();
+}
+
+void caml_pressure_postfork_parent(void) {
+  unlock();
+}
+
+/* It gets a thread of its own if its parent has had one, or would have. */
+void caml_pressure_postfork_child(void) {
+  caml_ranked_mutex_postfork_child(&pressure.lock);
+  if (pressure.running) atomic_store(&pressure.wanted, true);
+  close_all();
+  reset();
+}

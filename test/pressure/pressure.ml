@@ -1,0 +1,124 @@
+(* pressure MODE FIFO: programs whose memory comes back by Xpressure alone, when
+   this one itself writes to the FIFO that the runtime watches. *)
+
+open Runtime_jemalloc
+
+let fifo = Sys.argv.(2)
+
+let sign () =
+  let fd = Unix.openfile fifo [ O_WRONLY; O_NONBLOCK ] 0 in
+  assert (Unix.write_substring fd "!" 0 1 = 1);
+  Unix.close fd
+
+let rss () = Status.mib "VmRSS"
+let events () = (statistics ()).pressure_events
+
+(* Looks again and again, with [work] between, for 30 s at most *)
+let becomes ?(work = fun () -> Unix.sleepf 0.02) what holds =
+  let till = Unix.gettimeofday () +. 30. in
+  while not (holds ()) && Unix.gettimeofday () < till do work () done;
+  if not (holds ()) then begin
+    Printf.printf "%s: no; RSS %d MiB, %d events\n" what (rss ()) (events ());
+    exit 1
+  end
+
+let falls_to ?work mib = becomes ?work "RSS falls" (fun () -> rss () <= mib)
+
+let threads () = Array.length (Sys.readdir "/proc/self/task")
+
+let rec grow l bytes = if bytes <= 0 then l else grow (bytes :: l) (bytes - 24)
+let state = ref []
+
+(* 256 MiB, known to the collector *)
+let build () =
+  state := grow [] (256 lsl 20);
+  Gc.full_major ();
+  assert (rss () > 250)
+
+let allocate () = ignore (Sys.opaque_identity (grow [] (1 lsl 20)))
+
+(* Garbage that nobody has found *)
+let idle () =
+  build ();
+  state := [];
+  Unix.sleepf 0.3;
+  assert (rss () > 250);
+  sign ();
+  falls_to 30
+
+(* The program is at work, and never in a blocking section. *)
+let busy () =
+  build ();
+  state := [];
+  sign ();
+  falls_to ~work:allocate 100
+
+(* Free pages go back while a domain is in C code that looks at nothing. *)
+let free () =
+  build ();
+  state := [];
+  Gc.full_major ();
+  assert (rss () > 250);
+  sign ();
+  falls_to ~work:(fun () -> ignore (Sys.opaque_identity (rss ()))) 60
+
+let hooks () =
+  build ();
+  let called = ref 0 in
+  let hook = Limit.on_pressure (fun () -> incr called; state := []) in
+  sign ();
+  (* what the hook lets go is collected in the same turn *)
+  falls_to ~work:allocate 100;
+  assert (!called = 1);
+  Limit.remove hook
+
+let once () =
+  build ();
+  sign ();
+  becomes ~work:allocate "an event" (fun () -> events () = 1);
+  for _ = 1 to 20 do sign (); Unix.sleepf 0.02; allocate () done;
+  assert (events () = 1)
+
+let off () =
+  build ();
+  state := [];
+  let before = threads () in
+  Knob.(set pressure false);
+  sign ();
+  for _ = 1 to 25 do Unix.sleepf 0.02; allocate () done;
+  Knob.(set pressure true);
+  assert (before = threads () && events () = 0 && rss () > 100)
+
+let count () =
+  build ();
+  print_int (threads ())
+
+(* In a child, and in one of a program that has its thread already *)
+let child () =
+  let in_child () = match Unix.fork () with
+    | 0 -> busy (); exit 0
+    | pid -> assert (snd (Unix.waitpid [] pid) = Unix.WEXITED 0) in
+  in_child ();
+  build ();
+  in_child ();
+  state := []
+
+let domains () =
+  let stop = Atomic.make false in
+  let others = List.init 2 (fun _ -> Domain.spawn (fun () ->
+    while not (Atomic.get stop) do allocate () done)) in
+  busy ();
+  Atomic.set stop true;
+  List.iter Domain.join others
+
+let () = match Sys.argv.(1) with
+  | "idle" -> idle ()
+  | "busy" -> busy ()
+  | "free" -> free ()
+  | "hooks" -> hooks ()
+  | "once" -> once ()
+  | "off" -> off ()
+  | "count" -> count ()
+  | "child" -> child ()
+  | "domains" -> domains ()
+  | _ -> exit 2

@@ -1,0 +1,255 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* Where the system says that memory is short: a tree of files, FIFOs and
+   sockets that the test makes. */
+
+#define _GNU_SOURCE /* nftw, mkdtemp, POLLPRI */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "jemalloc_pressure.h"
+
+static char root[64];
+static struct caml_pressure_source source;
+
+static char* in_root(const char* name) {
+  static char path[4096];
+  snprintf(path, sizeof(path), "%s/%s", root, name);
+  return path;
+}
+
+static void file(const char* name, const char* text) {
+  char* path = in_root(name);
+  FILE* f;
+  for (char* p = path + strlen(root) + 1; (p = strchr(p, '/')) != NULL; p++) {
+    *p = '\0';
+    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
+    *p = '/';
+  }
+  f = fopen(path, "w");
+  assert_non_null(f);
+  assert_true(fputs(text, f) >= 0);
+  assert_int_equal(fclose(f), 0);
+}
+
+static void holds(const char* name, const char* text, size_t length) {
+  char found[512];
+  FILE* f = fopen(in_root(name), "r");
+  assert_non_null(f);
+  assert_int_equal(fread(found, 1, sizeof(found), f), length);
+  assert_memory_equal(found, text, length);
+  fclose(f);
+}
+
+static int setup(void** state) {
+  (void)state;
+  strcpy(root, "/tmp/pressure.XXXXXX");
+  source.fd = -1;
+  return mkdtemp(root) == NULL;
+}
+
+static int remove_one(const char* path, const struct stat* s, int type,
+                      struct FTW* f) {
+  (void)s;
+  (void)type;
+  (void)f;
+  return remove(path);
+}
+
+static int teardown(void** state) {
+  (void)state;
+  caml_pressure_close(&source);
+  return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static bool look(const char* watch, const char* data) {
+  return caml_pressure_open(root, watch, data, &source);
+}
+
+/* What poll says now */
+static short revents(void) {
+  struct pollfd fd = { .fd = source.fd, .events = source.events };
+  assert_true(poll(&fd, 1, 0) >= 0);
+  return fd.revents;
+}
+
+static void nobody(void** state) {
+  (void)state;
+  assert_false(look(NULL, NULL));
+  assert_int_equal(source.fd, -1);
+}
+
+#define TRIGGER "some 200000 2000000"
+
+static void cgroup(void) {
+  file("proc/self/mountinfo",
+       "41 31 0:38 / /cg rw,relatime shared:4 - cgroup2 cgroup2 rw\n");
+  file("proc/self/cgroup", "0::/a.slice/b.scope\n");
+}
+
+static void the_machine(void** state) {
+  (void)state;
+  file("proc/pressure/memory", "");
+  assert_true(look(NULL, NULL));
+  assert_int_equal(source.events, POLLPRI);
+  holds("proc/pressure/memory", TRIGGER, sizeof(TRIGGER));
+}
+
+static void the_cgroup_comes_first(void** state) {
+  (void)state;
+  cgroup();
+  file("proc/pressure/memory", "");
+  file("cg/a.slice/b.scope/memory.pressure", "");
+  file("cg/a.slice/memory.pressure", "");
+  assert_true(look(NULL, NULL));
+  holds("cg/a.slice/b.scope/memory.pressure", TRIGGER, sizeof(TRIGGER));
+  holds("cg/a.slice/memory.pressure", "", 0);
+  holds("proc/pressure/memory", "", 0);
+}
+
+static void a_cgroup_above_it(void** state) {
+  (void)state;
+  cgroup();
+  file("cg/a.slice/memory.pressure", "");
+  assert_true(look(NULL, NULL));
+  holds("cg/a.slice/memory.pressure", TRIGGER, sizeof(TRIGGER));
+}
+
+static void the_service_manager_before_all(void** state) {
+  (void)state;
+  file("proc/pressure/memory", "");
+  file("psi", "");
+  assert_true(look(in_root("psi"), "c29tZSAyMDAwMDAgMjAwMDAwMAA="));
+  assert_int_equal(source.events, POLLPRI);
+  holds("psi", TRIGGER, sizeof(TRIGGER));
+  holds("proc/pressure/memory", "", 0);
+}
+
+/* And nobody instead */
+static void what_is_no_source(void** state) {
+  static const char* const bad[] = {
+    "#", "c29tZSA!", "c", "c29tZQ==x", "===="
+  };
+  (void)state;
+  file("proc/pressure/memory", "");
+  file("psi", "");
+  assert_false(look("/dev/null", NULL));
+  assert_false(look("", NULL));
+  assert_false(look("psi", NULL));
+  assert_false(look(in_root("none"), NULL));
+  assert_false(look(root, NULL)); /* a directory */
+  for (int i = 0; i < 4; i++) {
+    assert_false(look(in_root("psi"), bad[i]));
+    assert_int_equal(source.fd, -1);
+  }
+  holds("psi", "", 0);
+  holds("proc/pressure/memory", "", 0);
+  assert_true(look(in_root("psi"), bad[4])); /* no data */
+}
+
+static void too_much_to_write(void** state) {
+  char data[2000];
+  (void)state;
+  memset(data, 'A', sizeof(data));
+  data[sizeof(data) - 1] = '\0';
+  file("psi", "");
+  assert_false(look(in_root("psi"), data));
+  data[340] = '\0'; /* 255 bytes */
+  assert_true(look(in_root("psi"), data));
+}
+
+static void a_fifo(void** state) {
+  char path[4096];
+  int fd;
+  (void)state;
+  strcpy(path, in_root("fifo"));
+  assert_int_equal(mkfifo(path, 0600), 0);
+  assert_true(look(path, NULL));
+  assert_int_equal(source.events, POLLIN);
+  for (int i = 0; i < 3; i++) {
+    assert_int_equal(revents(), 0);
+    fd = open(path, O_WRONLY | O_NONBLOCK);
+    assert_int_equal(write(fd, "1234567", 7), 7);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(revents(), POLLIN);
+    assert_true(caml_pressure_take_sign(&source, POLLIN));
+  }
+  assert_int_equal(revents(), 0);
+}
+
+static void a_socket(void** state) {
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  char data[8];
+  int listens, fd;
+  (void)state;
+  strcpy(address.sun_path, in_root("socket"));
+  assert_false(look(address.sun_path, NULL));
+  listens = socket(AF_UNIX, SOCK_STREAM, 0);
+  assert_int_equal(bind(listens, (struct sockaddr*)&address, sizeof(address)),
+                   0);
+  assert_false(look(address.sun_path, NULL)); /* nobody listens */
+  assert_int_equal(listen(listens, 1), 0);
+  assert_true(look(address.sun_path, "aGVsbG8="));
+  fd = accept(listens, NULL, NULL);
+  assert_int_equal(read(fd, data, sizeof(data)), 5);
+  assert_memory_equal(data, "hello", 5);
+  assert_int_equal(revents(), 0);
+  assert_int_equal(write(fd, "!", 1), 1);
+  assert_int_equal(revents(), POLLIN);
+  assert_true(caml_pressure_take_sign(&source, POLLIN));
+  close(fd); /* the manager ends */
+  assert_true(revents() & POLLIN);
+  assert_false(caml_pressure_take_sign(&source, revents()));
+  close(listens);
+}
+
+static void an_error_ends_it(void** state) {
+  (void)state;
+  file("proc/pressure/memory", "");
+  assert_true(look(NULL, NULL));
+  assert_true(caml_pressure_take_sign(&source, POLLPRI));
+  assert_false(caml_pressure_take_sign(&source, POLLPRI | POLLERR));
+  caml_pressure_close(&source);
+  caml_pressure_close(&source);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    cmocka_unit_test_setup_teardown(nobody, setup, teardown),
+    cmocka_unit_test_setup_teardown(the_machine, setup, teardown),
+    cmocka_unit_test_setup_teardown(the_cgroup_comes_first, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_cgroup_above_it, setup, teardown),
+    cmocka_unit_test_setup_teardown(the_service_manager_before_all, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(what_is_no_source, setup, teardown),
+    cmocka_unit_test_setup_teardown(too_much_to_write, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_fifo, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_socket, setup, teardown),
+    cmocka_unit_test_setup_teardown(an_error_ends_it, setup, teardown)
+  };
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
