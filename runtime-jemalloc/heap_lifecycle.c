@@ -26,6 +26,7 @@
 #include "heap_map.h"
 #include "heap_memory.h"
 #include "heap_pressure.h"
+#include "heap_relief.h"
 #include "heap_share_part.h"
 #include "heap_tweaks.h"
 
@@ -74,6 +75,7 @@ static void prefork(void) {
   caml_share_prefork();
   caml_memory_prefork();
   caml_pressure_prefork();
+  caml_relief_prefork();
   caml_heap_finalise_prefork();
   caml_background_hold(&caml_heap.background);
   caml_arena_prefork(&caml_heap.arena);
@@ -83,6 +85,7 @@ static void postfork_parent(void) {
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
+  caml_relief_postfork_parent();
   caml_pressure_postfork_parent();
   caml_memory_postfork_parent();
   caml_share_postfork_parent();
@@ -94,6 +97,7 @@ static void postfork_child(void) {
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
+  caml_relief_postfork_child();
   caml_pressure_postfork_child();
   caml_memory_postfork_child();
   caml_share_postfork_child();
@@ -107,6 +111,7 @@ void caml_heap_init(void) {
   caml_share_init();
   caml_memory_init();
   caml_pressure_init();
+  caml_relief_init();
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
   /* After jemalloc's own: its locks are taken after ours and free before a

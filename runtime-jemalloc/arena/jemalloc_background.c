@@ -100,7 +100,7 @@ void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
   assert(arena != NULL);
   b->arena = arena;
   b->running = b->stopping = false;
-  b->retry = (struct caml_thread_retry){ .failures = 0 };
+  b->retry = (struct caml_thread_retry){ .wait = 0 };
   atomic_store(&b->next_poll, 0);
   atomic_store(&b->clock, 0);
   atomic_store(&b->state, CAML_BACKGROUND_OFF);

@@ -47,6 +47,7 @@ enum caml_rank {
   CAML_RANK_SHARE,      /* of heap_share.c */
   CAML_RANK_MEMORY,     /* of heap_memory.c */
   CAML_RANK_PRESSURE,   /* of heap_pressure.c */
+  CAML_RANK_RELIEF,     /* of heap_relief.c */
   CAML_RANK_BACKGROUND, /* of struct caml_background */
   CAML_RANK_TRIM,       /* of struct caml_arena */
   CAML_RANK_STATISTICS, /* likewise */

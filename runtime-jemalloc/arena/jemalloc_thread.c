@@ -116,6 +116,12 @@ bool caml_thread_start(pthread_t* thread, size_t stack, void* (*run)(void*),
 #define RETRY_FIRST 1000000000ull /* ns */
 #define RETRY_MOST (60 * RETRY_FIRST)
 
+static _Atomic size_t failures;
+
+size_t caml_thread_failures(void) {
+  return atomic_load(&failures);
+}
+
 void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
                        bool made) {
   assert(caml_thread_may_retry(retry, now) && retry->wait <= RETRY_MOST);
@@ -126,7 +132,7 @@ void caml_thread_tried(struct caml_thread_retry* retry, uint64_t now,
   if (retry->wait == 0) retry->wait = RETRY_FIRST;
   retry->not_before = now + retry->wait;
   retry->wait = 2 * retry->wait < RETRY_MOST ? 2 * retry->wait : RETRY_MOST;
-  atomic_fetch_add(&retry->failures, 1);
+  atomic_fetch_add(&failures, 1);
 }
 
 void caml_thread_init_condition(pthread_cond_t* changed) {

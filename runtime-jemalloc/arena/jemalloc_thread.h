@@ -61,10 +61,13 @@ void caml_thread_settle(void);
    then after twice as long each time, up to a minute.  All zeros: never
    tried. */
 struct caml_thread_retry {
-  _Atomic size_t failures; /* in all; may be read by any thread */
   uint64_t not_before;     /* ns */
   uint64_t wait;           /* ns, after the next failure; 0: the first */
 };
+
+/* How often a thread could not be made, since the process began.  From any
+   thread. */
+size_t caml_thread_failures(void);
 
 /* May it be tried [now]?  Changes nothing. */
 static inline bool caml_thread_may_retry(const struct caml_thread_retry* retry,

@@ -312,14 +312,9 @@ void caml_idle_postfork_child(struct caml_idle* idle) {
   atomic_store(&idle->stopping, stopped);
 }
 
-size_t caml_heap_refused_threads(void) {
-  return atomic_load(&caml_heap.background.retry.failures)
-    + atomic_load(&caml_heap_idle.retry.failures);
-}
-
 void caml_heap_tell_refused_threads(void) {
   static _Atomic bool told;
-  if (caml_heap_refused_threads() == 0 || atomic_exchange(&told, true)) return;
+  if (caml_thread_failures() == 0 || atomic_exchange(&told, true)) return;
   caml_gc_message(-1, "The system refuses a thread for the major heap: unused "
                   "memory goes back while the program runs, not when it is "
                   "idle\n");

@@ -122,9 +122,8 @@ void caml_idle_return_domain(void);
    meanwhile. */
 bool caml_idle_collect(struct caml_idle* idle);
 
-/* How often a thread of the runtime's could not be made; the other says so on
-   stderr, once, under OCAMLRUNPARAM=v=.  From any thread. */
-size_t caml_heap_refused_threads(void);
+/* If a thread of the runtime's could not be made, says so on stderr, once,
+   under OCAMLRUNPARAM=v=.  From any thread. */
 void caml_heap_tell_refused_threads(void);
 
 #endif /* CAML_HEAP_IDLE_H */

@@ -33,7 +33,7 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
-#include "heap_pressure.h"
+#include "heap_relief.h"
 #include "heap_sharing.h"
 
 /* Words of work in a slice that nobody interrupts: some milliseconds */
@@ -463,12 +463,12 @@ static bool decide_and_collect(struct caml_idle* idle) {
   return collect(idle, &need);
 }
 
-/* There is no more to do than was done; whatever Xcompact_purge says, free pages
-   go back. */
+/* There is no more to do than was done; whatever Xcompact_purge says, free
+   pages go back. */
 static void end_urgency(struct caml_idle* idle) {
   idle->policy.urgent = false;
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
-  if (caml_pressure_take()) caml_pressure_relieved();
+  if (caml_relief_take()) caml_relief_end();
 }
 
 bool caml_idle_collect(struct caml_idle* idle) {

@@ -35,7 +35,7 @@
 #include "heap_idle.h"
 #include "heap_memory.h"
 #include "heap_pool_layout.h"
-#include "heap_pressure.h"
+#include "heap_relief.h"
 #include "heap_sizeclasses.h"
 
 static size_t limit(void) {
@@ -234,16 +234,16 @@ static bool keeps_limit(void) {
   return keeps;
 }
 
-/* All that can be done for the process */
-static void give_back_all(void) {
-  collect();
-  if (caml_heap_may_compact_unasked()) compact();
+static void give_back(void) {
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
   caml_heap_trim_malloc();
 }
 
+/* All that can be done for the process is */
 static bool keeps_memory(void) {
-  give_back_all();
+  collect();
+  if (caml_heap_may_compact_unasked()) compact();
+  give_back();
   return caml_memory_fits();
 }
 
@@ -264,19 +264,36 @@ static caml_heap_result check_memory(void) {
   return result;
 }
 
-/* What the program can do without its hooks let go: they are alarms, which are
-   called within two cycles.  A collection of an idle program that is under way
-   is left to its thread. */
+/* What is unreachable now is known, and the program's hooks wait: they are
+   alarms, which are due within two cycles. */
+static void find_garbage(void) {
+  caml_heap_finish_cycle(false);
+  caml_heap_finish_cycle(false);
+}
+
+/* What the hooks let go is found, too.  The last cycle sweeps what is known. */
 static caml_heap_result relieve(void) {
-  caml_heap_result called;
-  if (atomic_load(&caml_heap_idle.collecting) || !caml_pressure_take())
-    return CAML_HEAP_NO_EXCEPTION;
-  caml_heap_finish_cycle(false);
-  caml_heap_finish_cycle(false);
-  called = caml_final_do_calls_res();
-  if (!caml_result_is_exception(called)) give_back_all();
-  caml_pressure_relieved();
+  caml_heap_result called = CAML_HEAP_NO_EXCEPTION;
+  find_garbage();
+  if (finalisers_wait()) {
+    called = caml_final_do_calls_res();
+    if (caml_result_is_exception(called)) return called;
+    find_garbage();
+  }
+  caml_heap_finish_cycle(caml_heap_may_compact_unasked());
+  caml_heap_reset_pacing();
+  give_back();
   return called;
+}
+
+/* A collection of an idle program that is under way is left to its thread. */
+static caml_heap_result check_pressure(void) {
+  caml_heap_result result;
+  if (atomic_load(&caml_heap_idle.collecting) || !caml_relief_take())
+    return CAML_HEAP_NO_EXCEPTION;
+  result = relieve();
+  caml_relief_end();
+  return result;
 }
 
 caml_heap_result caml_heap_check_limit(void) {
@@ -284,7 +301,7 @@ caml_heap_result caml_heap_check_limit(void) {
   if (atomic_load(&passed)) result = check(keeps_limit);
   if (!caml_result_is_exception(result) && caml_memory_is_exhausted())
     result = check_memory();
-  if (!caml_result_is_exception(result) && caml_pressure_waits())
-    result = relieve();
+  if (!caml_result_is_exception(result) && caml_relief_waits())
+    result = check_pressure();
   return result;
 }

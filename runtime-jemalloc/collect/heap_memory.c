@@ -30,7 +30,7 @@
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
 #include "heap_memory.h"
-#include "heap_pressure.h"
+#include "heap_relief.h"
 #include "jemalloc_container.h"
 #include "jemalloc_process.h"
 #include "jemalloc_thread.h"
@@ -375,7 +375,7 @@ void caml_memory_state(bool now, struct caml_memory_state* state) {
   *state = (struct caml_memory_state){
     .process = memory.policy.seen.process,
     .soft = CAML_NO_LIMIT, .hard = CAML_NO_LIMIT,
-    .pressure_events = caml_pressure_events()
+    .pressure_events = caml_relief_count()
   };
   if (caml_memory_is_limited() && memory.looked != 0) {
     state->soft = memory.policy.limits.soft;

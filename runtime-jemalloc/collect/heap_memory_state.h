@@ -22,7 +22,7 @@
 /* Bytes; CAML_NO_LIMIT: no limit */
 struct caml_memory_state {
   size_t process, soft, hard;
-  size_t pressure_events; /* see heap_pressure.h */
+  size_t pressure_events; /* see heap_relief.h */
   char cgroup[CAML_CONTAINER_PATH]; /* whose limit it is; "": none's */
 };
 

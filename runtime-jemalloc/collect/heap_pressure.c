@@ -22,12 +22,10 @@
 #include "caml/domain.h"
 #include "caml/misc.h"
 #include "caml/version.h"
-#include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
-#include "heap_leftovers.h"
 #include "heap_pressure.h"
-#include "heap_pressure_policy.h"
+#include "heap_relief.h"
 #include "jemalloc_pressure.h"
 #include "jemalloc_thread.h"
 
@@ -41,7 +39,6 @@
 
 static struct {
   struct caml_ranked_mutex lock; /* of all but atomics */
-  struct caml_pressure_policy policy;
   struct caml_pressure_source source;
   const char *watch, *write; /* what the service manager says, or NULL */
   pthread_t thread;
@@ -49,9 +46,7 @@ static struct {
   bool stopping;
   int wake;                  /* an eventfd, to end it; -1: none */
   struct caml_thread_retry retry;
-  size_t held;               /* bytes, when a relief began */
   _Atomic bool wanted;       /* a thread, that there is none of yet */
-  _Atomic bool told;         /* garbage is to be collected */
 } pressure;
 
 static void lock(void) {
@@ -66,40 +61,25 @@ static bool is_on(void) {
   return caml_heap_knob_get(CAML_KNOB_pressure) != 0;
 }
 
-static size_t held(void) {
-  return caml_heap_in_use() + caml_arena_unused(&caml_heap.arena);
-}
-
 /* The thread */
 
-/* False if nothing is to be done now. */
-static bool begin(void) {
-  uint64_t now = caml_heap_now();
-  caml_ranked_mutex_assert_held(&pressure.lock);
-  if (!is_on() || !caml_pressure_policy_acts(&pressure.policy, now))
-    return false;
-  caml_pressure_policy_begin(&pressure.policy, now);
-  pressure.held = held();
-  return true;
-}
-
-/* On OCaml 5.1 no other thread can interrupt a domain: the program looks when it
-   next fills a minor heap. */
+/* On OCaml 5.1 no other thread can interrupt a domain: the program looks when
+   it next fills a minor heap. */
 static void interrupt_program(void) {
 #if OCAML_VERSION >= 50200
   caml_interrupt_all_signal_safe();
 #endif
 }
 
-/* Free pages are there for the taking; for the rest a domain is needed. */
+/* Without the lock: to purge takes a while, and nothing here is needed. */
 static void relieve(void) {
-  atomic_fetch_add(&caml_collector.automatic.pressure_events, 1);
-  caml_gc_message(0x10, "Memory pressure: gives memory back\n");
-  caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
-  caml_heap_trim_malloc();
-  atomic_store(&pressure.told, true);
-  caml_idle_collect_soon(&caml_heap_idle);
-  interrupt_program();
+  caml_ranked_mutex_assert_held(&pressure.lock);
+  unlock();
+  if (is_on() && caml_relief_begin()) {
+    caml_idle_collect_soon(&caml_heap_idle);
+    interrupt_program();
+  }
+  lock();
 }
 
 /* Waits for a sign.  False if the thread is to end, or none will come. */
@@ -119,12 +99,7 @@ static void* watch(void* data) {
   (void)data;
   caml_thread_settle();
   lock();
-  while (wait_for_sign()) {
-    if (!begin()) continue;
-    unlock();
-    relieve();
-    lock();
-  }
+  while (wait_for_sign()) relieve();
   caml_pressure_close(&pressure.source);
   unlock();
   return NULL;
@@ -183,29 +158,6 @@ void caml_pressure_stop(void) {
   close_all();
 }
 
-/* Who collects */
-
-bool caml_pressure_waits(void) {
-  return atomic_load(&pressure.told);
-}
-
-bool caml_pressure_take(void) {
-  return caml_pressure_waits() && atomic_exchange(&pressure.told, false);
-}
-
-void caml_pressure_relieved(void) {
-  size_t before, after = held();
-  lock();
-  before = pressure.held;
-  caml_pressure_policy_end(&pressure.policy, caml_heap_now(), before,
-                           before > after ? before - after : 0);
-  unlock();
-}
-
-size_t caml_pressure_events(void) {
-  return atomic_load(&caml_collector.automatic.pressure_events);
-}
-
 /* Start and forks */
 
 /* A copy: the program may change its environment. */
@@ -217,9 +169,7 @@ static const char* variable(const char* name) {
 static void reset(void) {
   pressure.running = false;
   pressure.wake = pressure.source.fd = -1;
-  pressure.policy = (struct caml_pressure_policy){ .began = 0 };
-  pressure.retry = (struct caml_thread_retry){ .failures = 0 };
-  atomic_store(&pressure.told, false);
+  pressure.retry = (struct caml_thread_retry){ .wait = 0 };
 }
 
 void caml_pressure_init(void) {

@@ -10,20 +10,13 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Xpressure: gives memory back when the system says that it is short of it
-   (arena/jemalloc_pressure.h).  A thread waits for that, where there is somebody
-   who would say so.  It is made once the heap is of some size, and wakes up for
-   nothing else.
-
-   Free pages go back first, then garbage is collected and the heap is
-   compacted: an idle program's on the thread that does that anyway, else the
-   program does it at its next safe point. */
+/* Xpressure: memory is given back when the system says that it is short of it
+   (arena/jemalloc_pressure.h).  A thread waits for that, where there is
+   somebody who would say so.  It is made once the heap is of some size, and
+   wakes up for nothing else.  What is done then: heap_relief.h. */
 
 #ifndef CAML_HEAP_PRESSURE_H
 #define CAML_HEAP_PRESSURE_H
-
-#include <stdbool.h>
-#include <stddef.h>
 
 /* To be called once, before there is a second thread. */
 void caml_pressure_init(void);
@@ -34,16 +27,6 @@ void caml_pressure_watch(void);
 
 /* Ends the thread for good, and waits for that. */
 void caml_pressure_stop(void);
-
-/* Is there garbage to collect since the system is short of memory?  The second
-   says so to the first who asks; by that one the third is to be called when it
-   is done. */
-bool caml_pressure_waits(void);
-bool caml_pressure_take(void);
-void caml_pressure_relieved(void);
-
-/* How often memory was given back for it.  From any thread. */
-size_t caml_pressure_events(void);
 
 /* Around a fork; the third instead of the second in the child, which gets a
    thread of its own when one is due. */

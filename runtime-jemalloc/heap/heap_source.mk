@@ -22,7 +22,7 @@ heap_source_C_SOURCES = \
   heap_compaction heap_cycle heap_finalise heap_idle heap_idle_collect \
   heap_idle_policy heap_leftovers heap_limit heap_memory \
   heap_memory_policy heap_overhead heap_pressure \
-  heap_pressure_policy heap_sharing \
+  heap_pressure_policy heap_relief heap_sharing \
   heap_control heap_map heap_statistics heap_tweaks \
   heap_lifecycle
 heap_sizeclasses = jemalloc_sizeclasses.h

@@ -39,7 +39,7 @@ static bool statistics(struct caml_heap_statistics* result) {
     .automatic = &caml_collector.automatic,
     .heap_limit = (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit),
     .memory_limit = memory_limit(),
-    .refused_threads = caml_heap_refused_threads()
+    .refused_threads = caml_thread_failures()
   };
   return caml_heap_statistics_read(&heap, result);
 }

@@ -93,10 +93,15 @@ let count () =
   build ();
   print_int (threads ())
 
-(* In a child, and in one of a program that has its thread already *)
+(* In a child, and in one of a program that has its thread already: of what is
+   written into a FIFO one of the two hears. *)
 let child () =
   let in_child () = match Unix.fork () with
-    | 0 -> busy (); exit 0
+    | 0 ->
+      build ();
+      state := [];
+      falls_to ~work:(fun () -> sign (); allocate ()) 100;
+      exit 0
     | pid -> assert (snd (Unix.waitpid [] pid) = Unix.WEXITED 0) in
   in_child ();
   build ();

@@ -377,8 +377,8 @@ static void a_long_stop_waits_for_a_long_rest(void** state) {
   assert_in_range(caml_idle_policy_stop(&p, 10000000), 149 * MS, 150 * MS);
 }
 
-/* Where memory is short it waits for hardly anything, and what it costs does not
-   count; but what is shared, or in swap, stays where it is. */
+/* Where memory is short it waits for hardly anything, and what it costs does
+   not count; but what is shared, or in swap, stays where it is. */
 static void in_an_urgent_case(void** state) {
   (void)state;
   works(SECOND);
