@@ -92,6 +92,8 @@ type statistics = {
           longer than [Xidle_pause_ms] *)
   pressure_events : int;
       (** how often memory was given back as the system was short of it *)
+  surveyed_pools : int;
+      (** pools whose blocks were known to a compaction before it began *)
   alloc : hook;  (** address space mapped *)
   dalloc : hook;  (** unmapped; a failure: retained *)
   destroy : hook;  (** unmapped as the heap ended *)

@@ -67,6 +67,10 @@ static inline bool caml_heap_is_whole(void) {
    stop-the-world section at the end of a cycle. */
 void caml_heap_measure_cycle(bool ordinary);
 
+/* Shall the next cycle's sweep survey the heap, since that cycle may end with a
+   compaction?  By one domain, there too. */
+void caml_heap_survey_next(bool surveys);
+
 /* A compaction has ended, ours or another.  What ours freed is left to the
    decay, which does not stop the program. */
 void caml_heap_note_compaction(void);

@@ -23,6 +23,7 @@
 #include "caml/domain.h"
 #include "caml/heap_compaction.h"
 #include "caml/heap_domain.h"
+#include "caml/heap_evacuation.h"
 #include "caml/heap_share.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
@@ -30,6 +31,7 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
+#include "heap_survey.h"
 
 struct caml_collector caml_collector;
 
@@ -91,6 +93,7 @@ void caml_heap_decide_compaction(enum caml_cycle_request request,
   if (request == CAML_CYCLE_MAY_COMPACT
       && compaction == CAML_COMPACTION_SWEEPS_ALL)
     skip_third_cycle();
+  if (compaction == CAML_COMPACTION_NONE) caml_survey_forget_all();
   caml_collector.compaction = compaction;
 }
 
@@ -100,6 +103,17 @@ enum caml_compaction caml_heap_compaction(enum caml_cycle_request request) {
 }
 
 #if OCAML_VERSION >= 50200 /* 5.1 does not compact */
+
+atomic_uchar caml_heap_evacuated_pools[CAML_EVACUATED_POOLS];
+_Atomic bool caml_heap_surveys_swept;
+
+void caml_heap_survey_next(bool surveys) {
+  atomic_store(&caml_heap_surveys_swept, surveys);
+}
+
+void caml_heap_note_surveyed(size_t pools) {
+  atomic_fetch_add(&caml_collector.automatic.surveyed_pools, pools);
+}
 
 /* What is left of the cycle that is saved */
 static void do_without_cycle(void) {
@@ -129,6 +143,12 @@ void caml_heap_compaction_cycle(int i) {
   else
     do_cycle(requests[i]);
   if (i == 2) caml_heap_trim_malloc();
+}
+
+#else
+
+void caml_heap_survey_next(bool surveys) {
+  (void)surveys;
 }
 
 #endif

@@ -129,9 +129,12 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   if (limited) consider_memory(o, &measures, others);
 }
 
+/* The cycle after an accelerated one may end with a compaction, and under
+   Xmax_overhead=0 each does. */
 void caml_heap_measure_cycle(bool ordinary) {
-  consider(&caml_collector.overhead, caml_heap_knob_get(CAML_KNOB_max_overhead),
-           !ordinary);
+  intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
+  consider(&caml_collector.overhead, percent, !ordinary);
+  caml_heap_survey_next(percent == 0 || caml_collector.overhead.cycles > 0);
 }
 
 void caml_heap_slice_begins(intnat howmuch, double* extra) {

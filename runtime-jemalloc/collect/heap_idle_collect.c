@@ -23,6 +23,7 @@
 #include "caml/gc_ctrl.h"
 #include "caml/gc_stats.h"
 #include "caml/heap_domain.h"
+#include "caml/heap_evacuation.h"
 #include "caml/heap_interrupt.h"
 #include "caml/major_gc.h"
 #include "caml/minor_gc.h"
@@ -51,6 +52,10 @@
 /* A compaction is worth it if so much of the heap in use is in free blocks */
 #define COMPACT_BYTES ((size_t)1 << 20)
 #define COMPACT_PART 20
+
+/* What a compaction reads of pools that it has a survey of: one part in so
+   many */
+#define POOL_PART 64
 
 #if OCAML_VERSION < 50200
 #define caml_collect_gc_stats_sample_stw caml_collect_gc_stats_sample
@@ -83,6 +88,7 @@ static void begin_marking(void) {
 /* What is summed up over the domains */
 struct round {
   bool swept, marked;     /* of this cycle, by all of them */
+  bool surveyed;          /* for its compaction, likewise */
   uintnat used, live;     /* words: in pools and large blocks, and in blocks */
   struct caml_idle_count allocated;
   uint64_t young;                   /* of that, words in minor heaps now */
@@ -110,13 +116,21 @@ bool caml_heap_poll(void) {
     || caml_incoming_interrupts_queued();
 }
 
-/* Ends sooner if somebody waits for it. */
-static void do_slice(void (*slice)(intnat)) {
+/* What is done between the two ends sooner if somebody waits for it. */
+static void begin_slice(void) {
   atomic_store(&caml_heap_interruptible_slice, Caml_state);
-  slice(SLICE_WORDS);
+}
+
+static void end_slice(void) {
   atomic_store(&caml_heap_interruptible_slice, NULL);
   if (atomic_load(&caml_heap_idle.waiting) > 0)
     atomic_fetch_add(&caml_collector.automatic.idle_interrupted, 1);
+}
+
+static void do_slice(void (*slice)(intnat)) {
+  begin_slice();
+  slice(SLICE_WORDS);
+  end_slice();
 }
 
 /* Goes on with the cycle, and begins the next. */
@@ -299,12 +313,26 @@ static bool mark(struct caml_idle* idle, struct round* r) {
   return true;
 }
 
-/* What a compaction's stop is estimated by: a word that lives, which is moved
-   and whose pointers are followed, takes as long as some eight that are only
-   walked past (blocks that point to each other at random: 202 ms for 19
-   million words, a third of them alive). */
+static void survey_domain(struct round* r) {
+  begin_slice();
+  if (Caml_state->sweeping_done && !caml_heap_survey(SLICE_WORDS))
+    r->surveyed = false;
+  end_slice();
+}
+
+/* Finds out what the compaction would have to look for. */
+static bool survey(struct caml_idle* idle, struct round* r) {
+  do {
+    r->surveyed = true;
+    if (!for_domains(idle, survey_domain, r)) return false;
+  } while (!r->surveyed);
+  return true;
+}
+
+/* What a compaction's stop is estimated by: words that live, whose pointers are
+   followed, and a cache line of each pool. */
 static uint64_t weight(const struct round* r) {
-  return (uint64_t)r->used + 8 * (uint64_t)r->live;
+  return (uint64_t)r->live + (uint64_t)r->used / POOL_PART;
 }
 
 /* The program came back in a stop longer than it wants: the next one is thought
@@ -354,7 +382,7 @@ static bool worth_compacting(const struct round* r) {
 /* Is all done, or put off until [deadline]?  False if it cannot go on. */
 static bool compact_if_worth(struct caml_idle* idle, struct round* r) {
   if (!worth_compacting(r)) return true;
-  if (!mark(idle, r)) return false;
+  if (!mark(idle, r) || !survey(idle, r)) return false;
   idle->deadline = may_stop(idle, r);
   if (caml_heap_now() < idle->deadline) return true;
   idle->deadline = 0;

@@ -62,9 +62,9 @@
 #define MOST_PROBE_DOUBLINGS 8
 #define SWAP_PART 20
 
-/* What a compaction takes, a word of weight, until one has been seen (the
-   workers of bench/, few of whose blocks live: 1 to 2) */
-#define STOP 1.5
+/* What a compaction takes, ns a word that it reads, until one has been seen:
+   small blocks that point to each other at random (7 to 12) */
+#define STOP 8.0
 
 /* It may come after a rest of so many times the stop. */
 #define STOP_RESTS 10

@@ -91,7 +91,7 @@ struct caml_idle_policy {
   bool may_owe;
   bool futile;              /* The last that might owe brought nothing. */
   unsigned probes;          /* in a row that brought nothing */
-  /* The stop of a compaction, a word of its weight */
+  /* The stop of a compaction, a word that it reads */
   double stop;
 };
 
@@ -155,8 +155,8 @@ void caml_idle_policy_ended(struct caml_idle_policy* policy, uint64_t now,
 void caml_idle_policy_compacted(struct caml_idle_policy* policy, uint64_t now,
                                 struct caml_idle_count done);
 
-/* How long a compaction of that weight, in words, would stop the program, by
-   the ones before; and one that did for so long */
+/* How long a compaction that reads so many words would stop the program, by the
+   ones before; and one that did for so long */
 uint64_t caml_idle_policy_stop(const struct caml_idle_policy* policy,
                                uint64_t words);
 void caml_idle_policy_stopped(struct caml_idle_policy* policy, uint64_t words,

@@ -16,6 +16,7 @@
 
 #include "caml/heap_domain.h" /* names of before 5.3 */
 #include "heap_share_part.h"
+#include "heap_survey.h"
 
 /* What is in no list of a domain's any more, and is not listed as shared yet.
    Its pools and large blocks are written by neither. */
@@ -57,6 +58,7 @@ void caml_share_set_apart(struct caml_heap_state* heap)
 {
   struct caml_heap_state empty = { .next_to_sweep = heap->next_to_sweep,
                                    .owner = heap->owner };
+  caml_survey_cancel(caml_survey_find(heap->owner));
   append_heap(heap, &set_apart);
   set_apart = *heap;
   *heap = empty;
