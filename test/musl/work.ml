@@ -2,7 +2,7 @@
 let live = ref []
 let work seed =
   let state = Random.State.make [| seed |] in
-  for i = 1 to 20_000 do
+  for i = 1 to 4_000 do
     let block = Array.make (1 + Random.State.int state 3000) i in
     if i mod 10 = 0 then live := block :: !live
   done
