@@ -14,5 +14,5 @@ let () =
   let s = Gc.quick_stat () in
   live := [];
   Gc.compact ();
-  Printf.printf "%b %b\n" (s.heap_words >= words)
+  Printf.printf "%b %b\n%!" (s.heap_words >= words)
     ((Gc.quick_stat ()).heap_words < words / 4)
