@@ -229,8 +229,7 @@ let statistics () =
     longest_chunk = s.(35); overhead_compactions = s.(36);
     overhead_freed = s.(37); overhead_time = s.(38);
     memory_compactions = s.(39); memory_purges = s.(40);
-    overlong_stops = s.(41); pressure_events = s.(42);
-    surveyed_pools = s.(43);
+    overlong_stops = s.(41); pressure_events = s.(42); surveyed_pools = s.(43);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);
