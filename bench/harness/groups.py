@@ -7,7 +7,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-from . import measure, programs, real_programs, runtimes
+from . import limits, measure, programs, real_programs, runtimes
 from .programs import SEED
 
 
@@ -237,6 +237,21 @@ def defaults(context):
                                "compactions": int(w[3]), "steps": int(w[4])}))
 
 
+def memory_limits(context):
+    """Kills and throughput in memory cgroups, and the cost of a limit that is far"""
+    stock, ours = context.named("stock")[0], context.named("ours")[0]
+    exe, p = limits.executables(context), programs.CHURN[0]
+    say("memory limits")
+    rows = []
+    try:
+        rows += limits.churn(exe, stock, ours, context.rounds)
+        rows += limits.quarter(exe, ours, context.rounds)
+        rows += limits.curves(exe, stock, ours, context.tool)
+    except limits.Missing as e:
+        say(f"not measured, since {e}: memory limits")
+    return rows + list(limits.far(context, p, compiled_program(context, p)))
+
+
 def blocking(context):
     """What the idle thread costs who blocks and wakes up all the time"""
     compiled, p = context.compiled("blocking"), programs.BLOCKING
@@ -274,5 +289,5 @@ def micro(context):
 
 ALL = {"workers": workers, "phases": phases, "growth": growth, "churn": churn, "real": real,
        "compaction": compaction, "domains": domains, "micro": micro,
-       "defaults": defaults, "blocking": blocking}
+       "defaults": defaults, "blocking": blocking, "limits": memory_limits}
 COUNTED = ("growth", "churn", "real", "domains")

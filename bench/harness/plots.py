@@ -18,22 +18,36 @@ set yrange [0:*]
 """
 
 
-def workers(results, program, path):
-    """Summed PSS over time, of all runtimes: the first round"""
+def over_time(curves, path, title, what):
+    """[curves]: a name, and samples (second, MiB), each"""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         lines = []
-        for i, runtime in enumerate(results.runtimes("workers")):
-            rows = [r for r in results.rows("workers", program=program, runtime=runtime)
-                    if "samples" in r]
+        for i, (name, samples) in enumerate(curves):
             data = os.path.join(directory, str(i))
             with open(data, "w") as f:
-                f.writelines(f"{t} {mib}\n" for t, mib in rows[0]["samples"])
+                f.writelines(f"{t} {mib}\n" for t, mib in samples)
             lines.append(f"'{data}' with lines linewidth 2 "
-                         f"linecolor '{COLOURS[i]}' title '{runtime}'")
+                         f"linecolor '{COLOURS[i]}' title '{name}'")
         script = STYLE.format(path=path) + (
-            "set xlabel 'seconds'\nset ylabel 'summed PSS, MiB'\n"
-            f"set title 'Forked workers that wait a second after each task, "
-            f"OCaml {results.ocaml}' noenhanced\n"
+            f"set xlabel 'seconds'\nset ylabel '{what}, MiB'\n"
+            f"set title '{title}' noenhanced\n"
             "plot " + ", ".join(lines) + "\n")
         subprocess.run(["gnuplot", "-"], input=script, text=True, check=True)
+
+
+def workers(results, program, path):
+    """Summed PSS over time, of all runtimes: the first round"""
+    curves = [(runtime, row["samples"]) for runtime in results.runtimes("workers")
+              for row in results.rows("workers", program=program, runtime=runtime)
+              if "samples" in row]
+    over_time(curves, path, "Forked workers that wait a second after each task, "
+              f"OCaml {results.ocaml}", "summed PSS")
+
+
+def limits(results, path):
+    """RSS over time of what runs in cgroups"""
+    curves = [(f"{row['runtime']}, {row['program']}", row["samples"])
+              for row in results.rows("limits") if "samples" in row]
+    over_time(curves, path, "300 MiB live, replaced all the time, in a cgroup of "
+              f"so many times that, OCaml {results.ocaml}", "RSS")

@@ -314,6 +314,42 @@ def small_tables(r):
     return "\n".join(lines)
 
 
+def sum_of(r, program, runtime, column):
+    return sum(r.values("limits", program, runtime, column))
+
+
+def limits_row(r, program, runtime):
+    runs = len(r.values("limits", program, runtime, "killed"))
+    base = "no limit" if runtime == "ours, auto" and r.rows(
+        "limits", program=program, runtime="no limit") else "stock, best constant"
+    wall = base == "no limit"
+    ratio = r.ratio("limits", program, runtime, "wall" if wall else "steps", base=base)
+    overhead = r.values("limits", program, runtime, "overhead")
+    return [program, runtime + (f", `o={overhead[0]}`" if overhead else ""),
+            f"{sum_of(r, program, runtime, 'killed')} of {runs}",
+            "–" if wall else figure(ratio), figure(ratio) if wall else "–"]
+
+
+def limits_tables(r):
+    lines = ["## Memory limits\n", measured(r, "limits"), """\
+Programs in memory cgroups of so many times what lives in them, 300 MiB; `auto` is
+`Xmemory_limit=auto`. The best constant is the largest `space_overhead` with which three
+runs of stock's survive.
+"""]
+    rows = [limits_row(r, p, runtime) for p in r.programs("limits")
+            for runtime in r.runtimes("limits")
+            if r.values("limits", p, runtime, "killed")]
+    if rows:
+        lines.append(table(["program", "runtime", "killed",
+                            "blocks replaced, to stock's with the best constant",
+                            "wall, to that without a limit"], rows))
+    for p in r.programs("limits"):
+        far = r.ratio("limits", p, "auto", "instructions", base="none")
+        if far is not None:
+            lines.append(f"{p}: {far:.4f} of the instructions.\n")
+    return "\n".join(lines)
+
+
 def machine_lines(r):
     return "\n".join(f"- {k}: {v}" for k, v in r.machine.items()) + "\n"
 
@@ -332,6 +368,8 @@ def tables(r):
             parts += [f"## {title}\n", measured(r, group), group_table(r, group)]
     if r.groups.get("micro") or r.groups.get("blocking"):
         parts.append(small_tables(r))
+    if r.groups.get("limits"):
+        parts.append(limits_tables(r))
     if r.groups.get("defaults"):
         parts += ["## Why the knobs have their defaults\n", measured(r, "defaults"),
                   defaults_table(r)]
@@ -377,6 +415,8 @@ def write(here):
     if first.groups.get("workers"):
         plots.workers(first, WAITING, os.path.join(here, "plots", "workers.svg"))
         parts.append("![Summed PSS of the workers over time](plots/workers.svg)\n")
+    if first.groups.get("limits"):
+        plots.limits(first, os.path.join(here, "plots", "limits.svg"))
     parts += ["## Targets\n", target_table(found)]
     with open(os.path.join(here, "missed.md")) as f:
         parts.append(f.read())

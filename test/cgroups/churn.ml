@@ -1,7 +1,9 @@
 (* churn MIB SECONDS KIND [WORKERS]: MIB live, which are replaced block by
    block, by a program that does nothing but allocate.  KIND is small,
    bigarrays (half of it in these), or leak.  Prints how many blocks it
-   replaced. *)
+   replaced.
+   churn MIB ROUNDS quarter: does that a quarter of the time, and computes in
+   the rest, for so many rounds.  Prints which part it really was, percent. *)
 
 let mib = 1 lsl 20
 let lives = int_of_string Sys.argv.(1)
@@ -18,6 +20,12 @@ let bigarray () =
   Array1.fill a 'x';
   a
 
+let replace a from =
+  for i = from to from + 3999 do
+    let k = i * 7919 mod Array.length a in
+    a.(k) <- Array.make (5 + k mod 60) k
+  done
+
 let churn () =
   let with_bigarrays = kind = "bigarrays" in
   let a = fill (if with_bigarrays then lives / 2 else lives) in
@@ -26,19 +34,29 @@ let churn () =
       (fun _ -> bigarray ()) in
   let until = Unix.gettimeofday () +. seconds and steps = ref 0 in
   while Unix.gettimeofday () < until do
-    for _ = 1 to 4000 do
-      let i = !steps * 7919 mod Array.length a in
-      a.(i) <- Array.make (5 + i mod 60) i;
-      incr steps
-    done;
+    replace a !steps;
+    steps := !steps + 4000;
     if with_bigarrays then b.(!steps / 4000 mod Array.length b) <- bigarray ()
   done;
   Printf.printf "%d\n%!" !steps
+
+let quarter rounds =
+  let a = fill lives and text = String.make (1 lsl 16) 'x' in
+  let began = Unix.gettimeofday () and replacing = ref 0. in
+  for i = 1 to rounds do
+    let t = Unix.gettimeofday () in
+    replace a (i * 4000);
+    replacing := !replacing +. Unix.gettimeofday () -. t;
+    for _ = 1 to 75 do ignore (Sys.opaque_identity (Digest.string text)) done
+  done;
+  Printf.printf "%.0f\n%!"
+    (100. *. !replacing /. (Unix.gettimeofday () -. began))
 
 let rec leak l = leak (Array.make 30 0 :: l)
 
 let () =
   if kind = "leak" then leak []
+  else if kind = "quarter" then quarter (int_of_float seconds)
   else if workers = 0 then churn ()
   else
     let start _ = match Unix.fork () with 0 -> churn (); exit 0 | pid -> pid in

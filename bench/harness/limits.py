@@ -1,0 +1,179 @@
+"""Programs in memory cgroups: Xmemory_limit=auto beside stock.
+
+Groups are made below this process's own, and removed.  As root, with a memory
+controller of version 1 or 2."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import time
+
+from . import measure, programs, runtimes
+
+V1, V2 = "/sys/fs/cgroup/memory", "/sys/fs/cgroup"
+TIMEOUT = 200  # s, of one run
+
+
+class Missing(Exception):
+    """Groups cannot be made here."""
+
+
+def _parent():
+    """The directory of this process's own group, and the name of its limit"""
+    with open("/proc/self/cgroup") as f:
+        found = re.search(r"^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$", f.read(), re.M)
+    if found and os.path.exists(f"{V1}/memory.limit_in_bytes"):
+        own = V1 + found[1]
+        return own if os.path.isdir(own) else V1, "memory.limit_in_bytes"
+    with contextlib.suppress(OSError), open(f"{V2}/cgroup.subtree_control") as f:
+        if "memory" in f.read().split():
+            return V2, "memory.max"
+    raise Missing("there is no memory controller of cgroups")
+
+
+@contextlib.contextmanager
+def group(mib):
+    """A group with that limit: its directory"""
+    parent, name = _parent()
+    try:
+        directory = tempfile.mkdtemp(prefix="runtime-jemalloc.", dir=parent)
+    except OSError as e:
+        raise Missing(f"no group can be made in {parent}: {e.strerror}") from e
+    try:
+        with open(os.path.join(directory, name), "w") as f:
+            f.write(str(mib * measure.MIB))
+        yield directory
+    finally:
+        os.rmdir(directory)
+
+
+def run(directory, argv, env):
+    """Did it end well, in the group or, without one, in none?  With the seconds it
+    took, and the number that it printed"""
+    enter = f"echo $$ > {directory}/cgroup.procs; " if directory else ""
+    began = time.monotonic()
+    done = subprocess.run(
+        ["sh", "-c", enter + 'exec "$@"', "sh"] + argv, env=env, check=False,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=TIMEOUT)
+    ended = done.returncode == 0
+    return {"killed": int(not ended), "wall": time.monotonic() - began,
+            **({"steps": int(done.stdout)} if ended else {})}
+
+
+def sampled(directory, tool, argv, env):
+    """PSS over time, (seconds, MiB) each, to its end or until it is killed"""
+    with tempfile.NamedTemporaryFile("r") as samples:
+        subprocess.run(
+            ["sh", "-c", f'echo $$ > {directory}/cgroup.procs; exec "$@"', "sh", tool,
+             "run", "--interval", "20", "--samples", samples.name] + argv,
+            env=env, check=False, stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, timeout=TIMEOUT)
+        rows = [[float(v) for v in line.split("\t")] for line in samples.readlines()[1:]]
+    return [(row[0], row[2]) for row in rows]
+
+
+# Tried in this order: the first with which three runs survive is the best.
+OVERHEADS = (120, 100, 80, 60, 50, 40, 30, 25, 20, 15, 10, 5)
+
+
+def best_overhead(directory, argv, stock):
+    """Stock with the largest constant space_overhead that survives, or None"""
+    for overhead in OVERHEADS:
+        r = runtimes.with_knobs(stock, f"o={overhead}")
+        if not any(run(directory, argv, r.environment())["killed"] for _ in range(3)):
+            return r
+    return None
+
+
+# Stock runs once in so many of ours: what it does is known.
+STOCK_PART = 5
+
+# Label, MiB live, the limit's factor, runs in a round, kind and workers of churn: a
+# hundred runs of the first three in seven rounds
+CHURN = [
+    ("does nothing but allocate, 2 x live", 300, 2, 15, ["small"]),
+    ("the same, 1.5 x", 300, 1.5, 15, ["small"]),
+    ("the same, 1.3 x", 300, 1.3, 15, ["small"]),
+    ("half of it in bigarrays, 1.5 x", 300, 1.5, 3, ["bigarrays"]),
+    ("four forked workers, 2 x their sum", 100, 8, 3, ["small", "4"]),
+]
+SECONDS = "2"
+
+# A quarter of the time is for allocation: 5 ms of a round's 20, without a limit
+QUARTER = [("allocates a quarter of the time, 2 x", 300, 2),
+           ("the same, 1.5 x live", 300, 1.5)]
+ROUNDS = "400"
+
+
+def churn(exe, stock, ours, rounds):
+    """Rows of ours in a group, as it finds it; of stock as it is; and of stock with the
+    best constant space_overhead for just this limit."""
+    for label, lives, factor, runs, kind in CHURN:
+        argv = [exe(ours), str(lives), SECONDS] + kind
+        with group(int(lives * factor)) as directory:
+            plain = [exe(stock)] + argv[1:]
+            best = best_overhead(directory, plain, stock)
+            for number in range(runs * rounds):
+                yield {"program": label, "runtime": "ours, auto", "round": number,
+                       **run(directory, argv, limited(ours).environment())}
+                if best is not None and number % STOCK_PART == 0:
+                    yield {"program": label, "runtime": "stock, best constant",
+                           "round": number, "overhead": int(best.knobs[2:]),
+                           **run(directory, plain, best.environment())}
+            yield {"program": label, "runtime": "stock", "round": 0,
+                   **run(directory, plain, stock.environment())}
+
+
+def curves(exe, stock, ours, tool):
+    """Memory over time at each factor, of ours; and of stock at the largest"""
+    for factor in (2, 1.5, 1.3):
+        with group(int(300 * factor)) as directory:
+            for name, r in ("ours", limited(ours)), ("stock", stock):
+                if name == "stock" and factor < 2:
+                    continue
+                argv = [exe(ours if name == "ours" else stock), "300", "4", "small"]
+                yield {"program": f"{factor} x live", "runtime": name,
+                       "samples": sampled(directory, tool, argv, r.environment())}
+
+
+def quarter(exe, ours, runs):
+    """Ours in a group beside ours without a limit"""
+    for label, lives, factor in QUARTER:
+        argv = [exe(ours), str(lives), ROUNDS, "quarter"]
+        with group(int(lives * factor)) as directory:
+            for number in range(runs):
+                yield {"program": label, "runtime": "no limit", "round": number,
+                       **run(None, argv, ours.environment())}
+                yield {"program": label, "runtime": "ours, auto", "round": number,
+                       **run(directory, argv, limited(ours).environment())}
+
+
+def limited(runtime):
+    return runtimes.with_knobs(runtime, "Xmemory_limit=auto")
+
+
+# Far from its limit
+FAR = ("none", "auto")
+
+
+def far(context, p, command):
+    """Instructions of a program that has no limit to see, without and with auto"""
+    ours = context.named("ours")[0]
+    for limit in FAR:
+        r = runtimes.with_knobs(ours, f"Xmemory_limit={limit}")
+        argv = command(r, 0, [programs.SEED] + p.quick)
+        yield {"program": f"{p.label}, far from its limit", "runtime": limit,
+               "instructions": measure.instructions(argv, r.environment(),
+                                                    slow_clock=True)}
+
+
+def executables(context):
+    """churn of the tests, compiled: exe(runtime)"""
+    work = os.path.join(context.work, "churn")
+    os.makedirs(work, exist_ok=True)
+    source = shutil.copy(
+        os.path.join(context.source, "test", "cgroups", "churn.ml"), work)
+    return runtimes.Compiled(source, work).executable
