@@ -116,6 +116,7 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   bool overhead = !small && is_to_be_decided(percent);
   bool limited = !small && caml_memory_is_limited();
   struct caml_overhead_measures measures = { .in_use = in_use };
+  if (!small) caml_pressure_ask_for_thread();
   if (overhead || limited)
     measures = measure(in_use);
   else
@@ -141,7 +142,7 @@ void caml_heap_slice_begins(intnat howmuch, double* extra) {
   double part;
   caml_share_settle();
   caml_background_poll(&caml_heap.background);
-  caml_pressure_watch();
+  caml_pressure_slice_begins();
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
   if (howmuch != AUTO_TRIGGERED_MAJOR_SLICE) return;

@@ -29,9 +29,6 @@
 #include "jemalloc_pressure.h"
 #include "jemalloc_thread.h"
 
-/* A heap below this is not worth a thread. */
-#define LEAST_HEAP ((size_t)4 << 20)
-
 /* Purging is all that the thread does by itself; the rest is for the C
    library.  It allocates nothing: that would take the C library a heap of its
    own for the thread. */
@@ -48,6 +45,8 @@ static struct {
   struct caml_thread_retry retry;
   _Atomic bool wanted;       /* a thread, that there is none of yet */
 } pressure;
+
+_Atomic bool caml_pressure_thread_due;
 
 static void lock(void) {
   caml_ranked_mutex_lock(&pressure.lock);
@@ -136,10 +135,13 @@ static void try_to_start(uint64_t now) {
   }
 }
 
-void caml_pressure_watch(void) {
-  if (!atomic_load(&pressure.wanted) || !is_on()
-      || caml_extents_committed(&caml_heap.arena.extents) < LEAST_HEAP)
-    return;
+void caml_pressure_ask_for_thread(void) {
+  if (atomic_load(&pressure.wanted) && is_on())
+    atomic_store(&caml_pressure_thread_due, true);
+}
+
+void caml_pressure_make_thread(void) {
+  atomic_store(&caml_pressure_thread_due, false);
   lock();
   try_to_start(caml_heap_now());
   unlock();

@@ -18,12 +18,24 @@
 #ifndef CAML_HEAP_PRESSURE_H
 #define CAML_HEAP_PRESSURE_H
 
+#include <stdatomic.h>
+#include <stdbool.h>
+
 /* To be called once, before there is a second thread. */
 void caml_pressure_init(void);
 
-/* A slice of the major collector begins: makes the thread if it is due.  With
-   the domain lock; some instructions. */
-void caml_pressure_watch(void);
+/* A major cycle has ended with a heap that is worth a thread: it is made by the
+   next slice.  By one domain, inside the stop-the-world section, where nobody
+   is to wait for it. */
+void caml_pressure_ask_for_thread(void);
+
+/* A slice of the major collector begins.  With the domain lock. */
+extern _Atomic bool caml_pressure_thread_due;
+void caml_pressure_make_thread(void);
+static inline void caml_pressure_slice_begins(void) {
+  if (atomic_load_explicit(&caml_pressure_thread_due, memory_order_relaxed))
+    caml_pressure_make_thread();
+}
 
 /* Ends the thread for good, and waits for that. */
 void caml_pressure_stop(void);
