@@ -6,7 +6,6 @@ controller of version 1 or 2."""
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
@@ -50,13 +49,18 @@ def group(mib):
         os.rmdir(directory)
 
 
+def entering(directory, argv):
+    """The command, which begins by going into the group, if there is one"""
+    enter = f"echo $$ > {directory}/cgroup.procs; " if directory else ""
+    return ["sh", "-c", enter + 'exec "$@"', "sh"] + argv
+
+
 def run(directory, argv, env):
     """Did it end well, in the group or, without one, in none?  With the seconds it
     took, and the number that it printed"""
-    enter = f"echo $$ > {directory}/cgroup.procs; " if directory else ""
     began = time.monotonic()
     done = subprocess.run(
-        ["sh", "-c", enter + 'exec "$@"', "sh"] + argv, env=env, check=False,
+        entering(directory, argv), env=env, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=TIMEOUT)
     ended = done.returncode == 0
     return {"killed": int(not ended), "wall": time.monotonic() - began,
@@ -67,8 +71,8 @@ def sampled(directory, tool, argv, env):
     """PSS over time, (seconds, MiB) each, to its end or until it is killed"""
     with tempfile.NamedTemporaryFile("r") as samples:
         subprocess.run(
-            ["sh", "-c", f'echo $$ > {directory}/cgroup.procs; exec "$@"', "sh", tool,
-             "run", "--interval", "20", "--samples", samples.name] + argv,
+            entering(directory, [tool, "run", "--interval", "20", "--samples",
+                                 samples.name] + argv),
             env=env, check=False, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, timeout=TIMEOUT)
         rows = [[float(v) for v in line.split("\t")] for line in samples.readlines()[1:]]
@@ -172,8 +176,6 @@ def far(context, p, command):
 
 def executables(context):
     """churn of the tests, compiled: exe(runtime)"""
-    work = os.path.join(context.work, "churn")
-    os.makedirs(work, exist_ok=True)
-    source = shutil.copy(
-        os.path.join(context.source, "test", "cgroups", "churn.ml"), work)
-    return runtimes.Compiled(source, work).executable
+    return runtimes.Compiled(
+        os.path.join(context.source, "test", "cgroups", "churn.ml"),
+        os.path.join(context.work, "churn")).executable

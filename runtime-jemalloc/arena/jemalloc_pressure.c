@@ -143,7 +143,7 @@ static bool drain(int fd) {
 }
 
 bool caml_pressure_take_sign(const struct caml_pressure_source* source,
-                        short revents) {
+                             short revents) {
   assert(source->fd >= 0);
   if (revents & (POLLERR | POLLNVAL)) return false;
   return !(revents & (POLLIN | POLLHUP)) || drain(source->fd);

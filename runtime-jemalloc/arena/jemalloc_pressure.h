@@ -35,7 +35,7 @@ bool caml_pressure_open(const char* root, const char* watch, const char* write,
 
 /* Takes what [revents] of poll say.  False if the source has ended. */
 bool caml_pressure_take_sign(const struct caml_pressure_source* source,
-                        short revents);
+                             short revents);
 
 /* May be called twice. */
 void caml_pressure_close(struct caml_pressure_source* source);

@@ -18,63 +18,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <errno.h>
-#include <ftw.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include "jemalloc_container.h"
+#include "tree.h"
 
 #define NONE CAML_NO_LIMIT
 
-static char root[64];
 static struct caml_container container;
-
-/* Of the root and a name in it */
-static char* in_root(const char* name) {
-  static char path[4096];
-  snprintf(path, sizeof(path), "%s/%s", root, name);
-  return path;
-}
-
-static void write_file(const char* name, const char* text, size_t length) {
-  char* path = in_root(name);
-  FILE* file;
-  for (char* p = path + strlen(root) + 1; (p = strchr(p, '/')) != NULL; p++) {
-    *p = '\0';
-    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
-    *p = '/';
-  }
-  file = fopen(path, "w");
-  assert_non_null(file);
-  assert_int_equal(fwrite(text, 1, length, file), length);
-  assert_int_equal(fclose(file), 0);
-}
-
-static void file(const char* name, const char* text) {
-  write_file(name, text, strlen(text));
-}
-
-static int setup(void** state) {
-  (void)state;
-  strcpy(root, "/tmp/container.XXXXXX");
-  return mkdtemp(root) == NULL;
-}
-
-static int remove_one(const char* path, const struct stat* s, int type,
-                      struct FTW* f) {
-  (void)s;
-  (void)type;
-  (void)f;
-  return remove(path);
-}
-
-static int teardown(void** state) {
-  (void)state;
-  return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static void find(void) {
   caml_container_find(root, &container);
@@ -250,17 +201,19 @@ static void spoilt_files_do_not_break_it(void** state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-    cmocka_unit_test_setup_teardown(no_files_are_no_limit, setup, teardown),
-    cmocka_unit_test_setup_teardown(version_2, setup, teardown),
-    cmocka_unit_test_setup_teardown(version_1, setup, teardown),
-    cmocka_unit_test_setup_teardown(of_several_the_fullest_counts, setup,
-                                    teardown),
-    cmocka_unit_test_setup_teardown(through_namespaces, setup, teardown),
-    cmocka_unit_test_setup_teardown(what_is_no_number_does_not_limit, setup,
-                                    teardown),
-    cmocka_unit_test_setup_teardown(a_deep_hierarchy_is_cut, setup, teardown),
-    cmocka_unit_test_setup_teardown(spoilt_files_do_not_break_it, setup,
-                                    teardown),
+    cmocka_unit_test_setup_teardown(no_files_are_no_limit, make_tree,
+                                    remove_tree),
+    cmocka_unit_test_setup_teardown(version_2, make_tree, remove_tree),
+    cmocka_unit_test_setup_teardown(version_1, make_tree, remove_tree),
+    cmocka_unit_test_setup_teardown(of_several_the_fullest_counts, make_tree,
+                                    remove_tree),
+    cmocka_unit_test_setup_teardown(through_namespaces, make_tree, remove_tree),
+    cmocka_unit_test_setup_teardown(what_is_no_number_does_not_limit, make_tree,
+                                    remove_tree),
+    cmocka_unit_test_setup_teardown(a_deep_hierarchy_is_cut, make_tree,
+                                    remove_tree),
+    cmocka_unit_test_setup_teardown(spoilt_files_do_not_break_it, make_tree,
+                                    remove_tree),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);

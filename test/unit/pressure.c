@@ -19,41 +19,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include "jemalloc_pressure.h"
+#include "tree.h"
 
-static char root[64];
 static struct caml_pressure_source source;
-
-static char* in_root(const char* name) {
-  static char path[4096];
-  snprintf(path, sizeof(path), "%s/%s", root, name);
-  return path;
-}
-
-static void file(const char* name, const char* text) {
-  char* path = in_root(name);
-  FILE* f;
-  for (char* p = path + strlen(root) + 1; (p = strchr(p, '/')) != NULL; p++) {
-    *p = '\0';
-    assert_true(mkdir(path, 0700) == 0 || errno == EEXIST);
-    *p = '/';
-  }
-  f = fopen(path, "w");
-  assert_non_null(f);
-  assert_true(fputs(text, f) >= 0);
-  assert_int_equal(fclose(f), 0);
-}
 
 static void holds(const char* name, const char* text, size_t length) {
   char found[512];
@@ -65,24 +42,13 @@ static void holds(const char* name, const char* text, size_t length) {
 }
 
 static int setup(void** state) {
-  (void)state;
-  strcpy(root, "/tmp/pressure.XXXXXX");
   source.fd = -1;
-  return mkdtemp(root) == NULL;
-}
-
-static int remove_one(const char* path, const struct stat* s, int type,
-                      struct FTW* f) {
-  (void)s;
-  (void)type;
-  (void)f;
-  return remove(path);
+  return make_tree(state);
 }
 
 static int teardown(void** state) {
-  (void)state;
   caml_pressure_close(&source);
-  return nftw(root, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+  return remove_tree(state);
 }
 
 static bool look(const char* watch, const char* data) {
