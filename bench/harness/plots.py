@@ -4,7 +4,9 @@ import os
 import subprocess
 import tempfile
 
-COLOURS = ("#e03131", "#1b6ca8", "#74c0fc", "#868e96", "#e8590c", "#2f9e44")
+# One a curve: all runtimes of bench/harness/runtimes.py
+COLOURS = ("#e03131", "#1b6ca8", "#74c0fc", "#868e96", "#e8590c", "#2f9e44",
+           "#9c36b5", "#f59f00", "#212529")
 
 STYLE = """\
 set terminal svg size 960,540 font 'sans-serif,13' background 'white'
@@ -46,8 +48,8 @@ def workers(results, program, path):
 
 
 def limits(results, path):
-    """RSS over time of what runs in cgroups"""
+    """PSS over time of what runs in cgroups"""
     curves = [(f"{row['runtime']}, {row['program']}", row["samples"])
               for row in results.rows("limits") if "samples" in row]
     over_time(curves, path, "300 MiB live, replaced all the time, in a cgroup of "
-              f"so many times that, OCaml {results.ocaml}", "RSS")
+              f"so many times that, OCaml {results.ocaml}", "PSS")

@@ -269,6 +269,30 @@ def first_screen(r):
     ])
 
 
+# The sources that the variant is compared with: bench/sources
+OTHERS = ("pool_release", "pool_release_cycle", "mimalloc")
+
+
+def sources_table(r):
+    """Why jemalloc: others behind the same header, caml/heap_source.h"""
+    rows = [[name, program] + [spread(r.ratios("workers", program, name, column))
+                               for column, _ in COLUMNS["workers"]]
+            for program in (WAITING, BACK_TO_BACK)
+            for name in (OURS, "ours, not automatic") + OTHERS
+            if r.rows("workers", program=program, runtime=name)]
+    return table(["source of memory", "forked workers"]
+                 + [name for _, name in COLUMNS["workers"]], rows)
+
+
+SOURCES = """\
+## Why jemalloc
+
+The same runtime with other sources of memory, of stock's. *pool_release* unmaps each pool
+as it is free, *pool_release_cycle* all that are at the end of a major cycle, *mimalloc*
+is Debian's. Only ours can collect by itself.
+"""
+
+
 def defaults_table(r):
     rows = []
     for program in r.programs("defaults"):
@@ -417,6 +441,8 @@ def write(here):
         parts.append("![Summed PSS of the workers over time](plots/workers.svg)\n")
     if first.groups.get("limits"):
         plots.limits(first, os.path.join(here, "plots", "limits.svg"))
+    if any(first.rows("workers", runtime=name) for name in OTHERS):
+        parts += [SOURCES, sources_table(first)]
     parts += ["## Targets\n", target_table(found)]
     with open(os.path.join(here, "missed.md")) as f:
         parts.append(f.read())
