@@ -92,10 +92,17 @@ static double less_margin(size_t limit) {
   return (double)limit - (double)limit / MARGIN_PART;
 }
 
+/* A soft limit with a hard one above it has its margin there. */
+static double usable(const struct caml_memory_policy* p, size_t limit) {
+  size_t hard = p->limits.hard;
+  return hard != CAML_MEMORY_NO_LIMIT && limit < hard
+    ? min2((double)limit, less_margin(hard)) : less_margin(limit);
+}
+
 /* What is left of the limit for blocks that are allocated from now on, if all
    that is dead is gone; less than none if what lives is more. */
 static double spare(const struct caml_memory_policy* p, size_t limit) {
-  return less_margin(limit) - (double)least_others(p) - (double)p->waste
+  return usable(p, limit) - (double)least_others(p) - (double)p->waste
     - (double)p->marked;
 }
 
