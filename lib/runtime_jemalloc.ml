@@ -55,6 +55,7 @@ type statistics = {
   overlong_stops : int;
   pressure_events : int;
   surveyed_pools : int;
+  words_ahead : int;
   alloc : hook;
   dalloc : hook;
   destroy : hook;
@@ -158,6 +159,7 @@ module Knob = struct
   let memory_limit_cpu = number "memory_limit_cpu"
   let idle_compact_ms = number "idle_compact_ms"
   let idle_pause_ms = number "idle_pause_ms"
+  let idle_slices = choice [| false; true |] "idle_slices"
   let max_overhead = number "max_overhead"
   let overhead_pause_ms = number "overhead_pause_ms"
   let malloc_trim = choice [| false; true |] "malloc_trim"
@@ -212,7 +214,7 @@ let statistics () =
   need ();
   let s = statistics_unchecked () in
   let hook n =
-    let i = 44 + 4 * n in
+    let i = 45 + 4 * n in
     { calls = s.(i); bytes = s.(i + 1); failures = s.(i + 2);
       nanoseconds = s.(i + 3) } in
   { pools = s.(0); large_blocks = s.(1); shared = s.(2); allocated = s.(3);
@@ -230,6 +232,7 @@ let statistics () =
     overhead_freed = s.(37); overhead_time = s.(38);
     memory_compactions = s.(39); memory_purges = s.(40);
     overlong_stops = s.(41); pressure_events = s.(42); surveyed_pools = s.(43);
+    words_ahead = s.(44);
     alloc = hook 0; dalloc = hook 1; destroy = hook 2; commit = hook 3;
     decommit = hook 4; purge_lazy = hook 5; split = hook 6; merge = hook 7;
     dirty_decay_ms = Knob.(get dirty_decay_ms);

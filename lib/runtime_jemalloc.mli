@@ -94,6 +94,9 @@ type statistics = {
       (** how often memory was given back as the system was short of it *)
   surveyed_pools : int;
       (** pools whose blocks were known to a compaction before it began *)
+  words_ahead : int;
+      (** words of major slices' work that were done while the program waited
+          ([Xidle_slices]) *)
   alloc : hook;  (** address space mapped *)
   dalloc : hook;  (** unmapped; a failure: retained *)
   destroy : hook;  (** unmapped as the heap ended *)
@@ -191,6 +194,10 @@ module Knob : sig
 
   val idle_pause_ms : int t
   (** How long that compaction may stop a program that comes back. *)
+
+  val idle_slices : bool t
+  (** While the program waits between two pieces of work, is the next major
+      slice done for it? *)
 
   val max_overhead : int t
   (** How much memory the heap may have beyond its blocks, in percent of them,

@@ -39,6 +39,10 @@ bool caml_heap_poll(void);
 /* Notes that the slice did [words] of work between two looks. */
 void caml_heap_note_chunk(uintnat words);
 
+/* An ordinary slice begins: [work] is called for by what was allocated since
+   the last, [owed] is to be done now.  By its thread. */
+void caml_heap_slice_owes(intnat work, intnat owed);
+
 /* Is the slice that the calling thread does one of these?  That no other thread
    writes its own domain's state there makes relaxed enough. */
 static inline bool caml_heap_interruptible(void) {
@@ -54,6 +58,11 @@ static inline bool caml_heap_poll(void) {
 
 static inline void caml_heap_note_chunk(uintnat words) {
   (void)words;
+}
+
+static inline void caml_heap_slice_owes(intnat work, intnat owed) {
+  (void)work;
+  (void)owed;
 }
 
 static inline bool caml_heap_interruptible(void) {
@@ -74,9 +83,11 @@ static inline bool caml_heap_interrupted(void) {
   return caml_heap_interruptible() && caml_heap_poll();
 }
 
-/* [words] of work, a chunk, are done. */
+/* [words] of work, a chunk, are done.  In the idle phase of OCaml 5.5 they are
+   less than none if more work was done than was called for. */
 static inline void caml_heap_chunk_done(intnat words) {
-  if (caml_heap_interruptible()) caml_heap_note_chunk((uintnat)words);
+  if (caml_heap_interruptible() && words > 0)
+    caml_heap_note_chunk((uintnat)words);
 }
 
 #endif /* CAML_INTERNALS */

@@ -35,7 +35,8 @@
   STAT(memory_purges, "", "of free pages at once, to keep to it")            \
   STAT(overlong_stops, "", "past Xidle_pause_ms, the program being back")    \
   STAT(pressure_events, "", "times memory was given back as it was short")   \
-  STAT(surveyed_pools, "", "known to compactions before they began")
+  STAT(surveyed_pools, "", "known to compactions before they began")         \
+  STAT(words_ahead, "w", "of slices' work, done while the program waited")
 
 /* Counted by who did it */
 #define CAML_HEAP_COUNTER(name, unit, help) _Atomic size_t name;

@@ -14,6 +14,7 @@
 
 #define CAML_INTERNALS
 
+#include <unistd.h>
 #include "caml/domain.h"
 #include "caml/heap_domain.h"
 #include "caml/platform.h"
@@ -28,6 +29,11 @@ struct caml_idle caml_heap_idle;
 
 /* A heap below this is not worth a thread. */
 #define LEAST_HEAP ((size_t)4 << 20)
+
+/* A gap between two pieces of work is one if no lock of a domain is touched for
+   so long; and how often that is tried */
+#define GAP_US 1000
+#define GAP_LOOKS 4
 
 static void lock(struct caml_idle* idle) {
   pthread_mutex_lock(&idle->lock);
@@ -71,18 +77,58 @@ static uint64_t program_cpu(void) {
   return all > ours ? all - ours : 0;
 }
 
+static void set_quiet(struct caml_idle* idle) {
+  if (!atomic_exchange(&idle->quiet, true)) idle->touched = true;
+}
+
 void caml_idle_look(struct caml_idle* idle, bool blocked) {
-  bool touched = !atomic_exchange(&idle->quiet, true);
   struct caml_idle_look look = {
-    .now = caml_heap_now(), .cpu = program_cpu(), .touched = touched,
-    .blocked = blocked, .in_use = caml_heap_in_use()
+    .now = caml_heap_now(), .cpu = program_cpu(), .blocked = blocked,
+    .in_use = caml_heap_in_use()
   };
+  set_quiet(idle);
+  look.touched = idle->touched;
+  idle->touched = false;
   caml_idle_policy_look(&idle->policy, &look);
+}
+
+static bool is_undisturbed(struct caml_idle* idle) {
+  return atomic_load(&idle->quiet) && !atomic_load(&idle->stopping);
+}
+
+/* Is the program at rest for a moment? */
+static bool find_gap(struct caml_idle* idle) {
+  for (int n = 0; n < GAP_LOOKS; n++) {
+    set_quiet(idle);
+    unlock(idle);
+    usleep(GAP_US);
+    lock(idle);
+    if (is_undisturbed(idle)) return true;
+  }
+  return false;
+}
+
+static void use_gap(struct caml_idle* idle) {
+  bool found = find_gap(idle);
+  if (found) {
+    unlock(idle);
+    caml_idle_work_ahead(idle);
+    lock(idle);
+  }
+  caml_ahead_tried(&idle->ahead, found);
+  atomic_store(&idle->ahead_asked, false);
 }
 
 /* Waits for so long, or until something has changed. */
 static void wait_for(struct caml_idle* idle, uint64_t ns) {
-  caml_thread_wait_until(&idle->changed, &idle->lock, caml_heap_now() + ns);
+  uint64_t until = caml_heap_now() + ns;
+  do {
+    if (!atomic_load(&idle->ahead_asked))
+      caml_thread_wait_until(&idle->changed, &idle->lock, until);
+    if (!atomic_load(&idle->ahead_asked)) return;
+    use_gap(idle);
+  } while (!atomic_load(&idle->stopping) && !atomic_load(&idle->urgent)
+           && caml_heap_now() < until);
 }
 
 /* Waits until the program has been at rest for long enough.  False if the
@@ -99,10 +145,6 @@ static bool wait_for_rest(struct caml_idle* idle) {
     wait_for(idle, caml_idle_policy_interval(p));
   }
   return false;
-}
-
-static bool is_undisturbed(struct caml_idle* idle) {
-  return atomic_load(&idle->quiet) && !atomic_load(&idle->stopping);
 }
 
 /* Waits to be woken up, or for the deadline. */
@@ -192,6 +234,29 @@ static void disturb(struct caml_idle* idle, bool begins) {
   unlock(idle);
 }
 
+void caml_heap_slice_owes(intnat work, intnat owed) {
+  if (caml_heap_knob_get(CAML_KNOB_idle_slices) == 0
+      || caml_heap_knob_get(CAML_KNOB_idle_compact_ms) < 0)
+    caml_ahead_all_done(&caml_heap_idle.ahead);
+  else
+    caml_ahead_slice(&caml_heap_idle.ahead, work, owed);
+}
+
+/* Has the thread look for a gap.  If it is not to be had at once, the next
+   blocking section tries again. */
+static void ask_ahead(struct caml_idle* idle) {
+  if (atomic_load(&idle->ahead_asked)
+      || pthread_mutex_trylock(&idle->lock) != 0)
+    return;
+  if (idle->running && !atomic_load(&idle->stopping)) {
+    atomic_store(&idle->ahead_asked, true);
+    pthread_cond_broadcast(&idle->changed);
+  } else {
+    caml_ahead_all_done(&idle->ahead);
+  }
+  unlock(idle);
+}
+
 static void note_delay(uint64_t delay) {
   _Atomic size_t* longest = &caml_collector.automatic.longest_delay;
   size_t so_far = atomic_load(longest);
@@ -222,6 +287,7 @@ void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap_idle;
   if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
     disturb(idle, true);
+  if (caml_ahead_is_wanted(&idle->ahead)) ask_ahead(idle);
   caml_plat_unlock(domain_lock);
 }
 
@@ -235,6 +301,8 @@ static void reset(struct caml_idle* idle) {
   atomic_store(&idle->collecting, false);
   atomic_store(&idle->compacting, false);
   atomic_store(&idle->urgent, false);
+  atomic_store(&idle->ahead_asked, false);
+  caml_ahead_all_done(&idle->ahead);
   atomic_store(&idle->waiting, 0);
   atomic_store(&idle->asleep, true);
   atomic_store(&idle->quiet, true);

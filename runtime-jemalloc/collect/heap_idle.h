@@ -25,6 +25,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "caml/config.h"
+#include "heap_ahead_policy.h"
 #include "heap_idle_policy.h"
 #include "jemalloc_thread.h"
 
@@ -47,6 +48,8 @@ struct caml_idle {
   _Atomic bool compacting;
   /* The system is short of memory: the policy is to be told. */
   _Atomic bool urgent;
+  /* The thread is to look for a gap. */
+  _Atomic bool ahead_asked;
   /* How many threads wait for the lock of a domain: a slice ends for one. */
   _Atomic unsigned waiting;
 
@@ -62,7 +65,10 @@ struct caml_idle {
                             */
   struct caml_thread_retry retry; /* of making the thread */
   struct caml_idle_policy policy; /* the thread's own, when there is one */
+  struct caml_ahead_policy ahead;
   struct caml_idle_goal goal;
+  bool touched;          /* [quiet] was false since the last look */
+  uint64_t words;        /* of work, in slices that can be interrupted */
   uint64_t paid;         /* of the thread's CPU time, into the policy's purse */
   struct caml_idle_count at_fork; /* what a child has from its parent */
   struct caml_idle_count compacted; /* when the program last compacted by
@@ -112,6 +118,10 @@ struct caml_idle_count caml_idle_allocated(void);
 /* The program has just compacted by itself: there is nothing to collect but
    what it allocates from now on.  With the domain lock. */
 void caml_idle_compacted(struct caml_idle* idle);
+
+/* Does what [ahead] says for domains that are in blocking sections.  On the
+   thread, without [lock]. */
+void caml_idle_work_ahead(struct caml_idle* idle);
 
 /* Instead of [caml_domain_return], on the thread */
 void caml_idle_return_domain(void);

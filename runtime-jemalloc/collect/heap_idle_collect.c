@@ -108,6 +108,8 @@ void caml_heap_note_chunk(uintnat words) {
   _Atomic size_t* longest = &caml_collector.automatic.longest_chunk;
   CAMLassert(caml_heap_interruptible());
   if (words > atomic_load(longest)) atomic_store(longest, words);
+  caml_ahead_done(&caml_heap_idle.ahead, (intptr_t)words);
+  caml_heap_idle.words += words;
 }
 
 bool caml_heap_poll(void) {
@@ -141,10 +143,15 @@ static void advance(struct round* r) {
   r->swept = r->swept && Caml_state->sweeping_done;
 }
 
+/* Is there nothing for an opportunistic slice to do? */
+static bool is_swept_and_marked(void) {
+  return Caml_state->sweeping_done
+    && (marking_is_ahead() || Caml_state->marking_done);
+}
+
 /* Sweeps and marks, and leaves the end of the cycle. */
 static void sweep_and_mark(struct round* r) {
-  if (!Caml_state->sweeping_done
-      || (!marking_is_ahead() && !Caml_state->marking_done))
+  if (!is_swept_and_marked())
     do_slice(caml_opportunistic_major_collection_slice);
   r->swept = r->swept && Caml_state->sweeping_done;
   r->marked = r->marked && !marking_is_ahead() && Caml_state->marking_done;
@@ -466,6 +473,41 @@ static bool collect(struct caml_idle* idle, struct caml_idle_need* need) {
     return put_off(idle);
   if (idle->deadline == 0) finish(idle, &need->allocated);
   return true;
+}
+
+/* Ahead of the program's slices */
+
+static void work_ahead(struct caml_idle* idle) {
+  intptr_t words = atomic_load(&idle->ahead.words);
+  uint64_t before = idle->words;
+  if (words <= 0 || is_swept_and_marked()) return;
+  begin_slice();
+  caml_opportunistic_major_collection_slice((intnat)words);
+  end_slice();
+  atomic_fetch_add(&caml_collector.automatic.words_ahead,
+                   (size_t)(idle->words - before));
+}
+
+/* False if the program is back.  Domains that run do their own work. */
+static bool work_ahead_in_place(struct caml_idle* idle, int i) {
+  enum caml_domain_loan s = try_borrow(idle, i);
+  if (s == CAML_DOMAIN_BORROWED) {
+    work_ahead(idle);
+    return_domain(idle);
+  }
+  return s != CAML_DOMAIN_LAST && !caml_idle_is_awaited(idle);
+}
+
+/* What it costs is not for the purse: the program has less to do. */
+void caml_idle_work_ahead(struct caml_idle* idle) {
+  uint64_t cpu = caml_idle_own_cpu();
+  int i = 0;
+  atomic_store(&idle->collecting, true);
+  while (caml_ahead_is_wanted(&idle->ahead) && work_ahead_in_place(idle, i))
+    i++;
+  if (!caml_idle_is_awaited(idle)) caml_ahead_all_done(&idle->ahead);
+  atomic_store(&idle->collecting, false);
+  idle->paid += caml_idle_own_cpu() - cpu;
 }
 
 static void look_at_pages(struct caml_idle_need* need) {

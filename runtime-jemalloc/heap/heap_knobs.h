@@ -91,6 +91,9 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
   KNOB(idle_pause_ms, "ms", 50, 0, CAML_DECAY_MS_MAX, "", CAML_KNOB_ANY_TIME, \
        "how long that compaction may stop a program that comes back; one "    \
        "that takes longer waits for ten times its time")                      \
+  KNOB(idle_slices, "", 1, 0, 1, "off=0 on=1", CAML_KNOB_ANY_TIME,            \
+       "while the program waits between two pieces of work, the next major "  \
+       "slice is done for it")                                                \
   KNOB(max_overhead, "%", 200, 0, CAML_OVERHEAD_NEVER, "never=1000000",       \
        CAML_KNOB_ANY_TIME,                                                    \
        "how much memory the heap may have beyond its blocks, of what these "  \

@@ -67,8 +67,8 @@ let knobs () =
           = [ "dirty_decay_ms"; "muzzy_decay_ms"; "background_purge";
               "compact_purge"; "thp"; "heap_limit"; "memory_limit";
               "memory_limit_cpu"; "idle_compact_ms"; "idle_pause_ms";
-              "max_overhead"; "overhead_pause_ms"; "malloc_trim"; "pressure";
-              "fork_share"; "heap_stats" ]);
+              "idle_slices"; "max_overhead"; "overhead_pause_ms";
+              "malloc_trim"; "pressure"; "fork_share"; "heap_stats" ]);
   let dirty = List.hd all in
   assert (dirty.unit = "ms" && dirty.words = [ "never", -1 ] && dirty.any_time);
   Knob.(set dirty_decay_ms 5);
