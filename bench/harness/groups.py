@@ -237,6 +237,51 @@ def defaults(context):
                                "compactions": int(w[3]), "steps": int(w[4])}))
 
 
+def server(context):
+    """How long a request takes, from when it comes"""
+    stock, ours = context.named("stock")[0], context.named("ours")[0]
+    candidates = [stock, ours, runtimes.with_knobs(ours, "Xidle_slices=off",
+                                                   "ours, no slices in gaps")]
+    rows = []
+    for p in programs.SERVER:
+        compiled = context.compiled(p.source)
+
+        def run(r, _):
+            row = measure.timed([compiled.executable(r)] + context.arguments(p),
+                                r.environment())
+            names = "busy", "p50", "p90", "p99", "p999", "longest"
+            return {**row, **dict(zip(names, map(float, row.pop("output").split())))}
+
+        rows += interleaved(context, p.label, candidates, run)
+    return rows
+
+
+def share(context):
+    """A parent and its forked workers: what they take together, and their cycles"""
+    stock, ours = context.named("stock")[0], context.named("ours")[0]
+    candidates = [stock, ours, runtimes.with_knobs(ours, "Xfork_share=on",
+                                                   "ours, sharing")]
+    compiled = context.compiled("family")
+
+    def run_of(p):
+        def run(r, _):
+            row = measure.timed([compiled.executable(r)] + context.arguments(p),
+                                r.environment())
+            alone, pss, first, following = map(float, row.pop("output").split())
+            return {**row, "alone": alone, "sum_pss": pss, "of_alone": pss / alone,
+                    "first": first, "next": following}
+        return run
+
+    rows = []
+    for p in programs.FAMILIES:
+        rows += interleaved(context, p.label, candidates, run_of(p))
+    for n in programs.FAMILY_SIZES:
+        p = programs.family(n)
+        rows += [{"program": p.label, "runtime": r.name, "workers": n,
+                  **run_of(p)(r, 0)} for r in candidates]
+    return rows
+
+
 def memory_limits(context):
     """Kills and throughput in memory cgroups, and the cost of a limit that is far"""
     stock, ours = context.named("stock")[0], context.named("ours")[0]
@@ -289,5 +334,6 @@ def micro(context):
 
 ALL = {"workers": workers, "phases": phases, "growth": growth, "churn": churn, "real": real,
        "compaction": compaction, "domains": domains, "micro": micro,
-       "defaults": defaults, "blocking": blocking, "limits": memory_limits}
+       "defaults": defaults, "blocking": blocking, "limits": memory_limits,
+       "server": server, "share": share}
 COUNTED = ("growth", "churn", "real", "domains")

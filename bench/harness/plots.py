@@ -20,8 +20,8 @@ set yrange [0:*]
 """
 
 
-def over_time(curves, path, title, what):
-    """[curves]: a name, and samples (second, MiB), each"""
+def over_time(curves, path, title, what, over="seconds", style="lines"):
+    """[curves]: a name, and samples (second, or what it is [over], and MiB), each"""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     with tempfile.TemporaryDirectory() as directory:
         lines = []
@@ -29,10 +29,10 @@ def over_time(curves, path, title, what):
             data = os.path.join(directory, str(i))
             with open(data, "w") as f:
                 f.writelines(f"{t} {mib}\n" for t, mib in samples)
-            lines.append(f"'{data}' with lines linewidth 2 "
+            lines.append(f"'{data}' with {style} linewidth 2 "
                          f"linecolor '{COLOURS[i]}' title '{name}'")
         script = STYLE.format(path=path) + (
-            f"set xlabel 'seconds'\nset ylabel '{what}, MiB'\n"
+            f"set xlabel '{over}'\nset ylabel '{what}, MiB'\n"
             f"set title '{title}' noenhanced\n"
             "plot " + ", ".join(lines) + "\n")
         subprocess.run(["gnuplot", "-"], input=script, text=True, check=True)
@@ -53,3 +53,13 @@ def limits(results, path):
               for row in results.rows("limits") if "samples" in row]
     over_time(curves, path, "300 MiB live, replaced all the time, in a cgroup of "
               f"so many times that, OCaml {results.ocaml}", "PSS")
+
+
+def share(results, path):
+    """Summed PSS of a parent and its workers, over their number"""
+    curves = [(runtime, [(row["workers"], row["sum_pss"])
+                         for row in results.rows("share", runtime=runtime)
+                         if "workers" in row])
+              for runtime in results.runtimes("share")]
+    over_time(curves, path, "A parent of 200 MiB and its workers, two major cycles each, "
+              f"OCaml {results.ocaml}", "summed PSS", "workers", "linespoints")

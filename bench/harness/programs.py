@@ -76,6 +76,29 @@ COMPACTION = [
     program("50% empty, records", "compact", "2048 50 records", "256 50 records"),
 ]
 
+# About a tenth, a quarter and half of the time in requests, one each 10 ms
+SERVER = [
+    program(f"a request of {work} entries each 10 ms", "server",
+            f"200 10 3000 {work}", f"50 10 500 {work}")
+    for work in (400, 1200, 3000)
+]
+
+# What each worker does, and how the table calls it
+FAMILY = {"none": "nothing", "major": "two major cycles",
+          "write": "writes 1% of the state, then the same",
+          "promote": "promotes and drops as much, then the same"}
+FAMILIES = [program(f"{n} workers: {what}", "family", f"200 {n} {work}",
+                    f"50 {n} {work}", ocaml4=False)
+            for work, what in FAMILY.items() for n in (4, 16)]
+# Of the plot: so many workers
+FAMILY_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+def family(n):
+    return program(f"{n} workers, over their number", "family", f"200 {n} major",
+                   f"50 {n} major", ocaml4=False)
+
+
 BREATHE = program("breathe", "breathe", "128 10 0.3", "64 3 0.3")
 BLOCKING = program("blocking", "blocking", "8 20000 0.00001", "8 20000 0.00001")
 

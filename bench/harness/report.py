@@ -105,7 +105,9 @@ def figure_beside(x, bound):
 # How stock's own figure of a column is written
 UNITS = {"wall": "{:.2f} s", "cpu": "{:.2f} s", "seconds": "{:.2f} s",
          "instructions": "{:.3g}", "calls": "{:,.0f}", "faults": "{:,.0f}",
-         "mappings": "{:,.0f}", "steps": "{:,.0f}"}
+         "mappings": "{:,.0f}", "steps": "{:,.0f}", "busy": "{:.0%}",
+         "p50": "{:.2f} ms", "p90": "{:.2f} ms", "p99": "{:.2f} ms",
+         "p999": "{:.2f} ms"}
 
 
 def absolute(x, column):
@@ -134,11 +136,13 @@ COLUMNS = {
     "compaction": [("left", "RSS after it"), ("seconds", "time"),
                    ("rss", "peak RSS")],
 }
+COLUMNS["server"] = [("p50", "50%"), ("p90", "90%"), ("p99", "99%"), ("p999", "99.9%"),
+                     ("busy", "time in requests"), ("cpu", "CPU"), ("rss", "peak RSS")]
 COLUMNS["real"] = COLUMNS["churn"]
 
 TITLES = {"workers": "Workers", "phases": "Phases", "growth": "Growth",
           "churn": "Churn", "real": "Real programs", "domains": "Domains",
-          "compaction": "Gc.compact"}
+          "compaction": "Gc.compact", "server": "Requests, from when they come"}
 
 
 def group_table(r, group):
@@ -354,6 +358,22 @@ def limits_row(r, program, runtime):
             "–" if wall else figure(ratio), figure(ratio) if wall else "–"]
 
 
+def share_table(r):
+    rows = [[p.label, runtime,
+             figure(r.median("share", p.label, runtime, "of_alone"))]
+            + [absolute(r.median("share", p.label, runtime, column), "p50")
+               if runtime == "stock"
+               else spread(r.ratios("share", p.label, runtime, column))
+               for column in ("first", "next")]
+            for p in programs.FAMILIES for runtime in r.runtimes("share")
+            if r.rows("share", program=p.label, runtime=runtime)]
+    return "\n".join([
+        "## Forked workers and their parent\n", measured(r, "share"), """\
+A parent with 200 MiB of state, and its workers; *sharing* is `Xfork_share=on`.
+""", table(["each worker", "runtime", "summed PSS, of the parent's alone",
+           "a worker's first cycle", "the next"], rows)])
+
+
 def limits_tables(r):
     lines = ["## Memory limits\n", measured(r, "limits"), """\
 Programs in memory cgroups of so many times what lives in them, 300 MiB; `auto` is
@@ -392,6 +412,8 @@ def tables(r):
             parts += [f"## {title}\n", measured(r, group), group_table(r, group)]
     if r.groups.get("micro") or r.groups.get("blocking"):
         parts.append(small_tables(r))
+    if r.groups.get("share"):
+        parts.append(share_table(r))
     if r.groups.get("limits"):
         parts.append(limits_tables(r))
     if r.groups.get("defaults"):
@@ -439,6 +461,8 @@ def write(here):
     if first.groups.get("workers"):
         plots.workers(first, WAITING, os.path.join(here, "plots", "workers.svg"))
         parts.append("![Summed PSS of the workers over time](plots/workers.svg)\n")
+    if first.groups.get("share"):
+        plots.share(first, os.path.join(here, "plots", "share.svg"))
     if first.groups.get("limits"):
         plots.limits(first, os.path.join(here, "plots", "limits.svg"))
     if any(first.rows("workers", runtime=name) for name in OTHERS):
