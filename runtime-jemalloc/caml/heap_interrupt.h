@@ -83,8 +83,8 @@ static inline bool caml_heap_interrupted(void) {
   return caml_heap_interruptible() && caml_heap_poll();
 }
 
-/* [words] of work, a chunk, are done.  In the idle phase of OCaml 5.5 they are
-   less than none if more work was done than was called for. */
+/* [words] of work, a chunk, are done.  Less than none are counted in the idle
+   phase of OCaml 5.5 if more was done than was called for. */
 static inline void caml_heap_chunk_done(intnat words) {
   if (caml_heap_interruptible() && words > 0)
     caml_heap_note_chunk((uintnat)words);

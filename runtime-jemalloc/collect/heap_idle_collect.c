@@ -104,9 +104,16 @@ static size_t held(void) {
 
 caml_domain_state* _Atomic caml_heap_interruptible_slice;
 
+/* In the idle phase of OCaml 5.5, between sweeping and marking, a slice counts
+   work that is not done. */
+static bool is_idle_phase(void) {
+  return Caml_state->sweeping_done && marking_is_ahead();
+}
+
 void caml_heap_note_chunk(uintnat words) {
   _Atomic size_t* longest = &caml_collector.automatic.longest_chunk;
   CAMLassert(caml_heap_interruptible());
+  if (is_idle_phase()) return;
   if (words > atomic_load(longest)) atomic_store(longest, words);
   caml_ahead_done(&caml_heap_idle.ahead, (intptr_t)words);
   caml_heap_idle.words += words;
