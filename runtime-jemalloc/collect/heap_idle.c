@@ -14,7 +14,6 @@
 
 #define CAML_INTERNALS
 
-#include <unistd.h>
 #include "caml/domain.h"
 #include "caml/heap_domain.h"
 #include "caml/platform.h"
@@ -31,8 +30,8 @@ struct caml_idle caml_heap_idle;
 #define LEAST_HEAP ((size_t)4 << 20)
 
 /* A gap between two pieces of work is one if no lock of a domain is touched for
-   so long; and how often that is tried */
-#define GAP_US 1000
+   so long, ns; and how often that is tried */
+#define GAP NS_PER_MS
 #define GAP_LOOKS 4
 
 static void lock(struct caml_idle* idle) {
@@ -96,16 +95,17 @@ static bool is_undisturbed(struct caml_idle* idle) {
   return atomic_load(&idle->quiet) && !atomic_load(&idle->stopping);
 }
 
-/* Is the program at rest for a moment? */
+/* Waits until the program is at rest for a moment.  False if it is not, or the
+   thread is to stop. */
 static bool find_gap(struct caml_idle* idle) {
-  for (int n = 0; n < GAP_LOOKS; n++) {
+  bool found = false;
+  for (int n = 0; n < GAP_LOOKS && !found && !atomic_load(&idle->stopping);
+       n++) {
     set_quiet(idle);
-    unlock(idle);
-    usleep(GAP_US);
-    lock(idle);
-    if (is_undisturbed(idle)) return true;
+    caml_thread_wait_until(&idle->changed, &idle->lock, caml_heap_now() + GAP);
+    found = is_undisturbed(idle);
   }
-  return false;
+  return found;
 }
 
 static void use_gap(struct caml_idle* idle) {
