@@ -291,9 +291,12 @@ def memory_limits(context):
     try:
         rows += limits.churn(exe, stock, ours, context.rounds)
         rows += limits.quarter(exe, ours, context.rounds)
+        rows += limits.leak(exe, ours, context.rounds)
+        rows += limits.lowered(exe, ours, context.rounds)
         rows += limits.curves(exe, stock, ours, context.tool)
     except limits.Missing as e:
         say(f"not measured, since {e}: memory limits")
+    rows += limits.shortage(context.compiled("shortage"), ours, context.rounds)
     return rows + list(limits.far(context, p, compiled_program(context, p)))
 
 

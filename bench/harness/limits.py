@@ -155,6 +155,82 @@ def quarter(exe, ours, runs):
                        **run(directory, argv, limited(ours).environment())}
 
 
+def _usage(directory):
+    for name in "memory.usage_in_bytes", "memory.current":
+        with contextlib.suppress(OSError), open(os.path.join(directory, name)) as f:
+            return int(f.read())
+    raise Missing(f"{directory} does not say what is used")
+
+
+def leak(exe, ours, runs):
+    """Seconds from nine tenths of the limit to the end, by Out_of_memory"""
+    r, mib = limited(ours), 300
+    for number in range(runs):
+        with group(mib) as directory:
+            process = subprocess.Popen(
+                entering(directory, [exe(ours), "0", "0", "leak"]),
+                env=r.environment(), stderr=subprocess.DEVNULL)
+            near = None
+            while process.poll() is None:
+                if near is None and _usage(directory) > 0.9 * mib * measure.MIB:
+                    near = time.monotonic()
+                time.sleep(0.01)
+            yield {"program": "a leak", "runtime": "ours, auto", "round": number,
+                   "killed": int(process.returncode != 2),
+                   "to_the_end": time.monotonic() - (near or time.monotonic())}
+
+
+def _lower(directory, mib, process):
+    """Lowers the limit as far as the kernel agrees, which is to no less than what is
+    used, until it is that.  False if the process ends before"""
+    name, goal = os.path.join(directory, _parent()[1]), mib * measure.MIB
+    while process.poll() is None:
+        limit = max(goal, _usage(directory) + 8 * measure.MIB)
+        with contextlib.suppress(OSError), open(name, "w") as f:
+            f.write(str(limit))
+            f.flush()
+            if limit == goal:
+                return True
+        time.sleep(0.01)
+    return False
+
+
+def lowered(exe, ours, runs):
+    """Seconds until a program that runs is below a limit that is 1.5 x live now"""
+    r = limited(ours)
+    for number in range(runs):
+        with group(900) as directory:
+            process = subprocess.Popen(
+                entering(directory, [exe(ours), "300", "12", "small"]),
+                env=r.environment(), stdout=subprocess.DEVNULL)
+            time.sleep(4)
+            began = time.monotonic()
+            agreed = _lower(directory, 450, process)
+            followed = time.monotonic() - began
+            yield {"program": "the limit is lowered to 1.5 x live", "runtime":
+                   "ours, auto", "round": number, "killed": int(process.wait() != 0),
+                   **({"followed": followed} if agreed else {})}
+
+
+# All that is given back is given back since memory is short
+KEEPS = ("Xdirty_decay_ms=never,Xbackground_purge=off,Xmax_overhead=never,"
+         "Xcompact_purge=decay,Xidle_compact_ms=never")
+
+
+def shortage(compiled, ours, runs):
+    """ms from the sign that memory is short until 1 GiB that is free is given back"""
+    r = runtimes.with_knobs(ours, KEEPS)
+    with tempfile.TemporaryDirectory() as directory:
+        fifo = os.path.join(directory, "fifo")
+        os.mkfifo(fifo)
+        environment = {**r.environment(), "MEMORY_PRESSURE_WATCH": fifo}
+        for number in range(runs):
+            row = measure.timed([compiled.executable(ours), programs.SEED, "1024", fifo],
+                                environment)
+            yield {"program": "memory is short, 1 GiB is free", "runtime": "ours",
+                   "round": number, "given_back": float(row["output"])}
+
+
 def limited(runtime):
     return runtimes.with_knobs(runtime, "Xmemory_limit=auto")
 

@@ -374,6 +374,12 @@ A parent with 200 MiB of state, and its workers; *sharing* is `Xfork_share=on`.
            "a worker's first cycle", "the next"], rows)])
 
 
+LIMITS_TIMES = {
+    "to_the_end": "seconds from nine tenths of the limit to Out_of_memory",
+    "followed": "seconds until no more is used",
+    "given_back": "ms from the sign until at most 64 MiB are left"}
+
+
 def limits_tables(r):
     lines = ["## Memory limits\n", measured(r, "limits"), """\
 Programs in memory cgroups of so many times what lives in them, 300 MiB; `auto` is
@@ -387,6 +393,13 @@ runs of stock's survive.
         lines.append(table(["program", "runtime", "killed",
                             "blocks replaced, to stock's with the best constant",
                             "wall, to that without a limit"], rows))
+    for column, what in LIMITS_TIMES.items():
+        for p in r.programs("limits"):
+            found = [v for runtime in r.runtimes("limits")
+                     for v in r.values("limits", p, runtime, column)]
+            if found:
+                lines.append(f"{p}: {what}: {statistics.median(found):.3g}, at most "
+                             f"{max(found):.3g} ({len(found)} runs).\n")
     for p in r.programs("limits"):
         far = r.ratio("limits", p, "auto", "instructions", base="none")
         if far is not None:
