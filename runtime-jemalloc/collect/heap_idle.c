@@ -264,11 +264,17 @@ static void note_delay(uint64_t delay) {
          && !atomic_compare_exchange_weak(longest, &so_far, delay)) {}
 }
 
+/* Is the thread collecting, or does it work for a domain? */
+static bool is_at_work(struct caml_idle* idle) {
+  return atomic_load(&idle->collecting)
+    || atomic_load(&idle->in_place_of) != NULL;
+}
+
 /* Somebody else has the lock: the thread lets it go as soon as it looks, and
    takes none while there is who waits. */
 static void wait_for_domain(struct caml_idle* idle,
                             caml_plat_mutex* domain_lock) {
-  uint64_t began = atomic_load(&idle->collecting) ? caml_heap_now() : 0;
+  uint64_t began = is_at_work(idle) ? caml_heap_now() : 0;
   atomic_fetch_add(&idle->waiting, 1);
   if (began != 0) disturb(idle, false);
   caml_plat_lock_blocking(domain_lock);

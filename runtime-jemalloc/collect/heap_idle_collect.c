@@ -509,11 +509,9 @@ static bool work_ahead_in_place(struct caml_idle* idle, int i) {
 void caml_idle_work_ahead(struct caml_idle* idle) {
   uint64_t cpu = caml_idle_own_cpu();
   int i = 0;
-  atomic_store(&idle->collecting, true);
   while (caml_ahead_is_wanted(&idle->ahead) && work_ahead_in_place(idle, i))
     i++;
   if (!caml_idle_is_awaited(idle)) caml_ahead_all_done(&idle->ahead);
-  atomic_store(&idle->collecting, false);
   idle->paid += caml_idle_own_cpu() - cpu;
 }
 
