@@ -399,7 +399,8 @@ runs of stock's survive.
                      for v in r.values("limits", p, runtime, column)]
             if found:
                 lines.append(f"{p}: {what}: {statistics.median(found):.3g}, at most "
-                             f"{max(found):.3g} ({len(found)} runs).\n")
+                             f"{max(found):.3g} ({len(found)} "
+                             f"run{'s' * (len(found) > 1)}).\n")
     for p in r.programs("limits"):
         far = r.ratio("limits", p, "auto", "instructions", base="none")
         if far is not None:
@@ -458,6 +459,9 @@ stock's: below 1 is less. `make bench` measures again and writes this page;
 | real | OCaml's compiler, its toplevel, an interpreter in bytecode |
 | domains | a domain that passes blocks to another; domains that begin and end |
 | Gc.compact | a heap of 2 GiB, a part of it dropped, compacted |
+| requests | a server with a table of 200 MiB; requests come at their own times |
+| forked workers and their parent | what they take together of 200 MiB of state, and what a worker's major cycles take |
+| memory limits | programs in memory cgroups |
 """
 
 
