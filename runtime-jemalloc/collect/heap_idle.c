@@ -234,14 +234,6 @@ static void disturb(struct caml_idle* idle, bool begins) {
   unlock(idle);
 }
 
-void caml_heap_slice_owes(intnat work, intnat owed) {
-  if (caml_heap_knob_get(CAML_KNOB_idle_slices) == 0
-      || caml_heap_knob_get(CAML_KNOB_idle_compact_ms) < 0)
-    caml_ahead_all_done(&caml_heap_idle.ahead);
-  else
-    caml_ahead_slice(&caml_heap_idle.ahead, work, owed);
-}
-
 /* Has the thread look for a gap.  If it is not to be had at once, the next
    blocking section tries again. */
 static void ask_ahead(struct caml_idle* idle) {

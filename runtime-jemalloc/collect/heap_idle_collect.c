@@ -484,6 +484,14 @@ static bool collect(struct caml_idle* idle, struct caml_idle_need* need) {
 
 /* Ahead of the program's slices */
 
+void caml_heap_slice_owes(intnat work, intnat owed) {
+  if (caml_heap_knob_get(CAML_KNOB_idle_slices) == 0
+      || caml_heap_knob_get(CAML_KNOB_idle_compact_ms) < 0)
+    caml_ahead_all_done(&caml_heap_idle.ahead);
+  else
+    caml_ahead_slice(&caml_heap_idle.ahead, work, owed);
+}
+
 static void work_ahead(struct caml_idle* idle) {
   intptr_t words = atomic_load(&idle->ahead.words);
   uint64_t before = idle->words;
