@@ -140,19 +140,29 @@ def workers(context):
     return rows
 
 
+def words_run(context, p, parse):
+    """run(runtime, round): with what [parse] makes of the words that are printed"""
+    compiled = context.compiled(p.source)
+
+    def run(r, _):
+        row = measure.timed([compiled.executable(r)] + context.arguments(p),
+                            r.environment())
+        words = row.pop("output").split()
+        return {**row, **parse(words)}
+
+    return run
+
+
+def phases_figures(words):
+    names = "end_rss", "mean_rss", "heap", "compactions", "steps"
+    return dict(zip(names, map(int, words)))
+
+
 def phases(context):
     rows = []
     for p in (programs.PHASES, programs.PHASES_STAY):
-        compiled = context.compiled(p.source)
-
-        def run(r, _):
-            row = measure.timed([compiled.executable(r)] + context.arguments(p),
-                                r.environment())
-            rss, mean, heap, compactions, steps = map(int, row.pop("output").split())
-            return {**row, "end_rss": rss, "mean_rss": mean, "heap": heap,
-                    "compactions": compactions, "steps": steps}
-
-        rows += interleaved(context, p.label, context.runtimes, run)
+        rows += interleaved(context, p.label, context.runtimes,
+                            words_run(context, p, phases_figures))
     return rows
 
 
@@ -196,33 +206,23 @@ def domains(context):
     return rows
 
 
+def time_and_left(words):
+    return {"seconds": float(words[0]), "left": int(words[1])}
+
+
 def compaction(context):
     rows = []
     for p in programs.COMPACTION:
-        compiled = context.compiled(p.source)
-
-        def run(r, _):
-            row = measure.timed([compiled.executable(r)] + context.arguments(p),
-                                r.environment())
-            seconds, rss = row.pop("output").split()
-            return {**row, "seconds": float(seconds), "left": int(rss)}
-
-        rows += interleaved(context, p.label, context.runtimes, run)
+        rows += interleaved(context, p.label, context.runtimes,
+                            words_run(context, p, time_and_left))
     return rows
 
 
 def knob_runs(context, p, values, parse):
     """Ours, its default beside other values of knobs."""
-    compiled = context.compiled(p.source)
     ours = context.named("ours")[0]
     candidates = [runtimes.with_knobs(ours, v) for v in ("",) + tuple(values)]
-
-    def run(r, _):
-        row = measure.timed([compiled.executable(r)] + context.arguments(p),
-                            r.environment())
-        return {**row, **parse(row.pop("output").split())}
-
-    return interleaved(context, p.label, candidates, run)
+    return interleaved(context, p.label, candidates, words_run(context, p, parse))
 
 
 def defaults(context):
@@ -230,55 +230,48 @@ def defaults(context):
         knob_runs(context, programs.BREATHE, programs.BREATHE_KNOBS, lambda w: {
             "seconds": float(w[0]), "mean_rss": float(w[1])})
         + knob_runs(context, programs.COMPACTION[1], programs.COMPACT_KNOBS,
-                    lambda w: {"seconds": float(w[0]), "left": int(w[1])})
+                    time_and_left)
         + knob_runs(context, programs.PHASES_STAY,
                     [f"Xmax_overhead={v}" for v in programs.OVERHEADS],
                     lambda w: {"end_rss": int(w[0]), "mean_rss": int(w[1]),
                                "compactions": int(w[3]), "steps": int(w[4])}))
 
 
+def beside_stock(context, knobs, name):
+    """Stock, ours, and ours with these knobs"""
+    stock, ours = context.named("stock")[0], context.named("ours")[0]
+    return [stock, ours, runtimes.with_knobs(ours, knobs, name)]
+
+
 def server(context):
     """How long a request takes, from when it comes"""
-    stock, ours = context.named("stock")[0], context.named("ours")[0]
-    candidates = [stock, ours, runtimes.with_knobs(ours, "Xidle_slices=off",
-                                                   "ours, no slices in gaps")]
+    candidates = beside_stock(context, "Xidle_slices=off", "ours, no slices in gaps")
+    names = "busy", "p50", "p90", "p99", "p999", "longest"
     rows = []
     for p in programs.SERVER:
-        compiled = context.compiled(p.source)
-
-        def run(r, _):
-            row = measure.timed([compiled.executable(r)] + context.arguments(p),
-                                r.environment())
-            names = "busy", "p50", "p90", "p99", "p999", "longest"
-            return {**row, **dict(zip(names, map(float, row.pop("output").split())))}
-
-        rows += interleaved(context, p.label, candidates, run)
+        rows += interleaved(context, p.label, candidates, words_run(
+            context, p, lambda words: dict(zip(names, map(float, words)))))
     return rows
+
+
+def family_figures(words):
+    alone, pss, first, following = map(float, words)
+    return {"alone": alone, "sum_pss": pss, "of_alone": pss / alone, "first": first,
+            "next": following}
 
 
 def share(context):
     """A parent and its forked workers: what they take together, and their cycles"""
-    stock, ours = context.named("stock")[0], context.named("ours")[0]
-    candidates = [stock, ours, runtimes.with_knobs(ours, "Xfork_share=on",
-                                                   "ours, sharing")]
-    compiled = context.compiled("family")
-
-    def run_of(p):
-        def run(r, _):
-            row = measure.timed([compiled.executable(r)] + context.arguments(p),
-                                r.environment())
-            alone, pss, first, following = map(float, row.pop("output").split())
-            return {**row, "alone": alone, "sum_pss": pss, "of_alone": pss / alone,
-                    "first": first, "next": following}
-        return run
-
+    candidates = beside_stock(context, "Xfork_share=on", "ours, sharing")
     rows = []
     for p in programs.FAMILIES:
-        rows += interleaved(context, p.label, candidates, run_of(p))
+        rows += interleaved(context, p.label, candidates,
+                            words_run(context, p, family_figures))
     for n in programs.FAMILY_SIZES:
         p = programs.family(n)
-        rows += [{"program": p.label, "runtime": r.name, "workers": n,
-                  **run_of(p)(r, 0)} for r in candidates]
+        run = words_run(context, p, family_figures)
+        rows += [{"program": p.label, "runtime": r.name, "workers": n, **run(r, 0)}
+                 for r in candidates]
     return rows
 
 

@@ -21,22 +21,24 @@ class Missing(Exception):
 
 
 def _parent():
-    """The directory of this process's own group, and the name of its limit"""
+    """The directory of this process's own group, and the names of its limit and of
+    what it uses"""
     with open("/proc/self/cgroup") as f:
         found = re.search(r"^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:(.*)$", f.read(), re.M)
     if found and os.path.exists(f"{V1}/memory.limit_in_bytes"):
         own = V1 + found[1]
-        return own if os.path.isdir(own) else V1, "memory.limit_in_bytes"
+        return (own if os.path.isdir(own) else V1, "memory.limit_in_bytes",
+                "memory.usage_in_bytes")
     with contextlib.suppress(OSError), open(f"{V2}/cgroup.subtree_control") as f:
         if "memory" in f.read().split():
-            return V2, "memory.max"
+            return V2, "memory.max", "memory.current"
     raise Missing("there is no memory controller of cgroups")
 
 
 @contextlib.contextmanager
 def group(mib):
     """A group with that limit: its directory"""
-    parent, name = _parent()
+    parent, name, _ = _parent()
     try:
         directory = tempfile.mkdtemp(prefix="runtime-jemalloc.", dir=parent)
     except OSError as e:
@@ -156,10 +158,8 @@ def quarter(exe, ours, runs):
 
 
 def _usage(directory):
-    for name in "memory.usage_in_bytes", "memory.current":
-        with contextlib.suppress(OSError), open(os.path.join(directory, name)) as f:
-            return int(f.read())
-    raise Missing(f"{directory} does not say what is used")
+    with open(os.path.join(directory, _parent()[2])) as f:
+        return int(f.read())
 
 
 def leak(exe, ours, runs):
