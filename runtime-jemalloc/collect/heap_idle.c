@@ -29,9 +29,7 @@ struct caml_idle caml_heap_idle;
 /* A heap below this is not worth a thread. */
 #define LEAST_HEAP ((size_t)4 << 20)
 
-/* A gap between two pieces of work is one if no lock of a domain is touched for
-   so long, ns; and how often that is tried */
-#define GAP NS_PER_MS
+/* How often a gap is waited for */
 #define GAP_LOOKS 4
 
 static void lock(struct caml_idle* idle) {
@@ -102,7 +100,8 @@ static bool find_gap(struct caml_idle* idle) {
   for (int n = 0; n < GAP_LOOKS && !found && !atomic_load(&idle->stopping);
        n++) {
     set_quiet(idle);
-    caml_thread_wait_until(&idle->changed, &idle->lock, caml_heap_now() + GAP);
+    caml_thread_wait_until(&idle->changed, &idle->lock,
+                           caml_heap_now() + CAML_IDLE_GAP);
     found = is_undisturbed(idle);
   }
   return found;

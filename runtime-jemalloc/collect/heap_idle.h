@@ -29,6 +29,10 @@
 #include "heap_idle_policy.h"
 #include "jemalloc_thread.h"
 
+/* It is a gap between two pieces of the program's work if no lock of a domain
+   is touched for so long, ns. */
+#define CAML_IDLE_GAP NS_PER_MS
+
 /* The collection under way, or to be gone on with: the thread's own */
 struct caml_idle_goal {
   uintnat cycle;  /* cycles completed when all garbage is known; 0: none */

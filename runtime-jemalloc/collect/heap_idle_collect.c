@@ -40,9 +40,8 @@
 /* Words of work in a slice that nobody interrupts: some milliseconds */
 #define SLICE_WORDS ((intnat)1 << 18)
 
-/* How long the program leaves the locks of its domains alone before one is
-   taken again; and how often it may not, while it is at rest */
-#define GAP_US 1000
+/* How often the program may not leave the locks of its domains alone for a gap,
+   while it is at rest, before one is taken again */
 #define GAPS 100
 
 /* There is another collection to begin at the end of one if the program has
@@ -252,7 +251,7 @@ static bool may_go_on(struct caml_idle* idle) {
 /* The program is back: waits until no lock of a domain has been touched for a
    moment, and looks at what it did meanwhile. */
 static void let_pass(struct caml_idle* idle) {
-  usleep(GAP_US);
+  usleep(CAML_IDLE_GAP / 1000);
   caml_idle_look(idle, false);
 }
 
