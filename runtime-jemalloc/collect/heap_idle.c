@@ -14,6 +14,7 @@
 
 #define CAML_INTERNALS
 
+#include <sys/resource.h>
 #include "caml/domain.h"
 #include "caml/heap_domain.h"
 #include "caml/platform.h"
@@ -26,8 +27,14 @@
 
 struct caml_idle caml_heap_idle;
 
-/* A heap below this is not worth a thread. */
+/* A heap below this is not worth a thread, bytes. */
 #define LEAST_HEAP ((size_t)4 << 20)
+
+/* But where the process has taken so many bytes its custom blocks may hold
+   them.  That is looked at every 10 ms at most, ns: no processor touches that
+   much in less. */
+#define LEAST_PROCESS ((size_t)32 << 20)
+#define SIZE_LOOKS (10 * NS_PER_MS)
 
 /* How often a gap is waited for */
 #define GAP_LOOKS 4
@@ -203,9 +210,23 @@ static bool start(struct caml_idle* idle) {
 
 /* The program */
 
-static bool is_wanted(void) {
-  return caml_heap_knob_get(CAML_KNOB_idle_compact_ms) >= 0
-    && caml_heap_in_use() >= LEAST_HEAP;
+/* Looks at the most that it ever took: one system call, and no file to read.
+   The coarse clock takes a few ns, each time. */
+static void look_at_size(struct caml_idle* idle) {
+  struct rusage r;
+  uint64_t now = caml_heap_clock(CLOCK_MONOTONIC_COARSE);
+  if (now < atomic_load(&idle->next_size)) return;
+  atomic_store(&idle->next_size, now + SIZE_LOOKS);
+  if (getrusage(RUSAGE_SELF, &r) == 0
+      && (size_t)r.ru_maxrss >= LEAST_PROCESS / 1024)
+    atomic_store(&idle->process_is_large, true);
+}
+
+static bool is_wanted(struct caml_idle* idle, bool begins) {
+  if (caml_heap_knob_get(CAML_KNOB_idle_compact_ms) < 0) return false;
+  if (caml_heap_in_use() >= LEAST_HEAP) return true;
+  if (begins && !atomic_load(&idle->process_is_large)) look_at_size(idle);
+  return atomic_load(&idle->process_is_large);
 }
 
 /* A blocking section begins or ends, the first since [quiet] was set.  The
@@ -218,7 +239,7 @@ static void disturb(struct caml_idle* idle, bool begins) {
     if (!atomic_load(&idle->asleep)) return;
     cleared = true; /* it has fallen asleep meanwhile */
   }
-  if (!is_wanted()) {
+  if (!is_wanted(idle, begins)) {
     /* who comes next looks again */
     if (cleared) atomic_store(&idle->quiet, true);
     return;
@@ -294,6 +315,8 @@ static void reset(struct caml_idle* idle) {
   atomic_store(&idle->in_place_of, NULL);
   idle->deadline = idle->paid = 0;
   idle->goal.cycle = 0;
+  atomic_store(&idle->process_is_large, false);
+  atomic_store(&idle->next_size, 0);
   atomic_store(&idle->stopping, false);
   atomic_store(&idle->collecting, false);
   atomic_store(&idle->compacting, false);

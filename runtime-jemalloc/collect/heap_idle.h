@@ -38,6 +38,7 @@ struct caml_idle_goal {
   uintnat cycle;  /* cycles completed when all garbage is known; 0: none */
   struct caml_idle_count allocated; /* when that was set */
   size_t held;    /* bytes, the most since its beginning */
+  size_t outside; /* of the heap, likewise */
 };
 
 struct caml_idle {
@@ -78,6 +79,10 @@ struct caml_idle {
   struct caml_idle_count compacted; /* when the program last compacted by
                                        itself */
   uint64_t compacted_at;            /* ns */
+  /* Of a program with a small heap: its process has taken much memory; when to
+     look for that again, ns */
+  _Atomic bool process_is_large;
+  _Atomic uint64_t next_size;
 };
 
 /* Of the one heap */

@@ -36,6 +36,7 @@
 #include "heap_leftovers.h"
 #include "heap_relief.h"
 #include "heap_sharing.h"
+#include "jemalloc_process.h"
 
 /* Words of work in a slice that nobody interrupts: some milliseconds */
 #define SLICE_WORDS ((intnat)1 << 18)
@@ -91,12 +92,21 @@ struct round {
   uintnat used, live;     /* words: in pools and large blocks, and in blocks */
   struct caml_idle_count allocated;
   uint64_t young;                   /* of that, words in minor heaps now */
+  size_t minor;                     /* bytes of minor heaps */
   unsigned domains;                 /* that have counted it */
 };
 
 /* Bytes in pools, large blocks and dirty pages */
 static size_t held(void) {
   return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
+}
+
+/* Bytes that the process takes beside its heap, without files: minor heaps,
+   stacks, what C code has malloc'ed */
+static size_t outside_of_heap(void) {
+  size_t heap = caml_heap_in_use() + caml_arena_unused(&caml_heap.arena);
+  size_t process = caml_process_read().anonymous;
+  return process > heap ? process - heap : 0;
 }
 
 /* Slices */
@@ -195,6 +205,7 @@ struct caml_idle_count caml_idle_allocated(void) {
 static void count_allocation(struct round* r) {
   r->allocated = known_allocation();
   r->young += young_words();
+  r->minor += Bsize_wsize(Caml_state->minor_heap_wsz);
   r->domains++;
 }
 
@@ -406,15 +417,17 @@ static bool compact_if_worth(struct caml_idle* idle, struct round* r) {
    one if its marking is still ahead.  A collection that was given up goes on
    where it was, whatever is new: what it began with is known sooner so. */
 static void set_goal(struct caml_idle_goal* goal,
-                     const struct caml_idle_count* now) {
+                     const struct caml_idle_need* now) {
   size_t holds = held();
   if (goal->cycle != 0) {
     if (goal->held < holds) goal->held = holds;
+    if (goal->outside < now->outside) goal->outside = now->outside;
     return;
   }
   goal->held = holds;
+  goal->outside = now->outside;
   goal->cycle = caml_major_cycles_completed + (marking_is_ahead() ? 1 : 2);
-  goal->allocated = *now;
+  goal->allocated = now->allocated;
 }
 
 /* Up to where a collection that has ended has found all garbage */
@@ -424,12 +437,12 @@ static struct caml_idle_count found(const struct caml_idle_goal* goal,
   return fresh >= caml_heap_in_use() / FRESH_PART ? goal->allocated : now;
 }
 
+/* Gathers by that step what the program has allocated. */
 static bool count(struct caml_idle* idle, void (*step)(struct round*),
-                  struct caml_idle_count* now) {
-  struct round r = { .domains = 0 };
-  if (!for_domains(idle, step, &r) || r.domains == 0) return false;
-  *now = r.allocated;
-  now->minor += r.young;
+                  struct round* r) {
+  *r = (struct round){ .domains = 0 };
+  if (!for_domains(idle, step, r) || r->domains == 0) return false;
+  r->allocated.minor += r->young;
   return true;
 }
 
@@ -441,19 +454,26 @@ static void note(size_t before, size_t returned, uint64_t spent) {
                   returned >> 10, before >> 10, (double)spent / 1e6);
 }
 
+static size_t less(size_t a, size_t b) {
+  return a > b ? a - b : 0;
+}
+
 /* The collection's own promotions are not the program's, but if that is back
-   they are taken for its own. */
-static void finish(struct caml_idle* idle, struct caml_idle_count* now) {
-  size_t before = idle->goal.held, after, returned;
+   they are taken for its own.  Minor heaps, whose pages were given back, will
+   be filled again. */
+static void finish(struct caml_idle* idle, struct caml_idle_count now) {
+  const struct caml_idle_goal* goal = &idle->goal;
+  size_t returned, outside;
+  struct round r;
   caml_heap_give_back(caml_heap_knob_get(CAML_KNOB_compact_purge));
-  count(idle, tidy_up, now);
+  if (count(idle, tidy_up, &r)) now = r.allocated;
   if (!caml_idle_is_awaited(idle)) caml_heap_trim_malloc();
   pay(idle);
-  after = held();
-  returned = before > after ? before - after : 0;
-  note(before, returned, idle->policy.spent);
-  caml_idle_policy_ended(&idle->policy, caml_heap_now(),
-                         found(&idle->goal, *now), before, returned);
+  outside = outside_of_heap() + r.minor;
+  returned = less(goal->held, held()) + less(goal->outside, outside);
+  note(goal->held + goal->outside, returned, idle->policy.spent);
+  caml_idle_policy_ended(&idle->policy, caml_heap_now(), found(goal, now),
+                         goal->held, returned, outside);
   idle->goal.cycle = 0;
 }
 
@@ -470,14 +490,15 @@ static bool put_off(struct caml_idle* idle) {
   return false;
 }
 
-static bool collect(struct caml_idle* idle, struct caml_idle_need* need) {
+static bool collect(struct caml_idle* idle,
+                    const struct caml_idle_need* need) {
   struct round r = { .domains = 0 };
-  set_goal(&idle->goal, &need->allocated);
+  set_goal(&idle->goal, need);
   caml_idle_policy_begin(&idle->policy, need);
   if (!find_garbage(idle, &r) || !sweep(idle, &r)
       || !compact_if_worth(idle, &r))
     return put_off(idle);
-  if (idle->deadline == 0) finish(idle, &need->allocated);
+  if (idle->deadline == 0) finish(idle, need->allocated);
   return true;
 }
 
@@ -530,10 +551,13 @@ static void look_at_pages(struct caml_idle_need* need) {
 
 static bool decide_and_collect(struct caml_idle* idle) {
   struct caml_idle_need need = {
-    .now = caml_heap_now(), .in_use = caml_heap_in_use()
+    .now = caml_heap_now(), .in_use = caml_heap_in_use(),
+    .outside = outside_of_heap()
   };
   enum caml_idle_decision decision;
-  if (!count(idle, count_allocation, &need.allocated)) return false;
+  struct round r;
+  if (!count(idle, count_allocation, &r)) return false;
+  need.allocated = r.allocated;
   decision = caml_idle_policy_decide(&idle->policy, &need, &idle->deadline);
   if (decision == CAML_IDLE_COLLECT) {
     look_at_pages(&need);

@@ -52,6 +52,10 @@
 #define GAIN_BYTES MIB
 #define GAIN_PART 8
 
+/* Or if what is outside of the heap has grown by so many bytes, and by such a
+   part: custom blocks may hold it, which are small themselves. */
+#define GAIN_OUTSIDE (8 * MIB)
+
 /* It was worth it if one part in so many of what was held came back. */
 #define WORTH_PART 20
 
@@ -191,11 +195,15 @@ static uint64_t growth_in_bytes(const struct caml_idle_policy* p,
 static bool has_much_to_gain(const struct caml_idle_policy* p,
                              const struct caml_idle_need* need) {
   uint64_t bytes = growth_in_bytes(p, need);
-  return bytes >= GAIN_BYTES && bytes >= need->in_use / GAIN_PART;
+  uint64_t outside = less(need->outside, p->outside);
+  return (bytes >= GAIN_BYTES && bytes >= need->in_use / GAIN_PART)
+    || (outside >= GAIN_OUTSIDE
+        && outside >= (need->in_use + need->outside) / GAIN_PART);
 }
 
 /* Marking writes into each block: what is shared would be copied.  No more
-   comes back than is new, and not shared. */
+   comes back than is new, and not shared.  Who else has what is outside of the
+   heap is not known. */
 static bool would_unshare(const struct caml_idle_policy* p,
                           const struct caml_idle_need* need) {
   size_t own = need->in_use - least(need->shared, need->in_use);
@@ -257,7 +265,7 @@ static void was_futile(struct caml_idle_policy* p) {
 
 void caml_idle_policy_ended(struct caml_idle_policy* p, uint64_t now,
                             struct caml_idle_count done, size_t held,
-                            size_t returned) {
+                            size_t returned, size_t outside) {
   double cost = (double)p->spent / (double)(held + MIB);
   if (returned >= GAIN_BYTES && returned >= held / WORTH_PART)
     was_worth_it(p);
@@ -268,6 +276,7 @@ void caml_idle_policy_ended(struct caml_idle_policy* p, uint64_t now,
   p->given_up = 0;
   p->short_rest = 0;
   p->done = done;
+  p->outside = outside;
   p->ended = now;
 }
 

@@ -57,6 +57,7 @@ struct caml_idle_need {
   uint64_t now;
   struct caml_idle_count allocated;
   size_t in_use;
+  size_t outside; /* of the heap: what custom blocks may hold, and more */
   size_t shared;  /* of it, with other processes */
   size_t swapped; /* of it */
 };
@@ -86,6 +87,7 @@ struct caml_idle_policy {
   double cost;              /* of collections, a byte held */
   /* Collections */
   struct caml_idle_count done; /* at the end of the last that ended */
+  size_t outside;           /* of the heap, then */
   uint64_t ended;           /* when that was */
   bool begun;               /* one is to be gone on with */
   bool may_owe;
@@ -146,10 +148,12 @@ uint64_t caml_idle_policy_payday(const struct caml_idle_policy* policy,
 /* The program was back before it had ended. */
 void caml_idle_policy_gave_up(struct caml_idle_policy* policy);
 
-/* It has ended, and so much of [held] came back. */
+/* It has ended, and so much of [held] and of what is outside of the heap came
+   back.  [outside]: what there is now, and what the program takes anew as it
+   goes on. */
 void caml_idle_policy_ended(struct caml_idle_policy* policy, uint64_t now,
                             struct caml_idle_count done, size_t held,
-                            size_t returned);
+                            size_t returned, size_t outside);
 
 /* The program has compacted by itself. */
 void caml_idle_policy_compacted(struct caml_idle_policy* policy, uint64_t now,

@@ -238,6 +238,24 @@ let finalisers () =
   assert (Weak.get weak 0 = None);
   assert (Obj.Ephemeron.check_key (Obj.repr e |> Obj.magic) 0 = false)
 
+(* Of small blocks that hold large memory of C's.  Of a small process there is
+   nothing to gain, and so no thread to look for it. *)
+let bigarrays () =
+  let bigarray n =
+    let a = Bigarray.Array1.create Bigarray.char Bigarray.c_layout (n * mib) in
+    Bigarray.Array1.fill a 'x';
+    a in
+  let threads () = Array.length (Sys.readdir "/proc/self/task") in
+  let arrays = ref [ bigarray 1 ] in
+  Unix.sleepf 0.2;
+  assert (threads () = 1);
+  arrays := List.init 100 (fun _ -> bigarray 1);
+  Gc.full_major ();
+  let before = rss () in
+  assert (List.length !arrays = 100 && before > 100);
+  arrays := [];
+  wait_for (before / 3)
+
 (* What a domain that has ended leaves behind *)
 let ended () =
   let peak = Domain.join (Domain.spawn (fun () -> grow_and_drop 100)) in
@@ -393,6 +411,7 @@ let () =
   | "domain-ticks" -> ticks in_domain (int_of_string Sys.argv.(2))
   | "minor" -> minor ()
   | "told" -> told ()
+  | "bigarrays" -> bigarrays ()
   | "trims" -> c_memory true
   | "trims-not" -> c_memory false
   | "exits" -> exits (int_of_string Sys.argv.(2))

@@ -79,7 +79,8 @@ static void collects(uint64_t cpu, size_t returned) {
   caml_idle_policy_begin(&p, &need);
   look.now += cpu;
   caml_idle_policy_spend(&p, look.now, cpu);
-  caml_idle_policy_ended(&p, look.now, need.allocated, need.in_use, returned);
+  caml_idle_policy_ended(&p, look.now, need.allocated, need.in_use, returned,
+                         need.outside);
   need.now = look.now;
 }
 
@@ -221,6 +222,28 @@ static void nothing_new_is_nothing_to_gain(void** state) {
   assert_int_equal(decision(), CAML_IDLE_NOTHING);
 }
 
+/* What custom blocks may hold, which are small themselves */
+static void memory_outside_is_to_be_gained(void** state) {
+  (void)state;
+  need.in_use = MIB;
+  need.allocated.minor++;
+  need.outside = 7 * MIB;
+  at_rest(SECOND);
+  assert_int_equal(decision(), CAML_IDLE_LATER);
+  need.outside = 8 * MIB;
+  assert_int_equal(decision(), CAML_IDLE_COLLECT);
+  collects(MS, 0);
+  need.allocated.minor++;
+  assert_int_equal(decision(), CAML_IDLE_LATER);
+  need.outside += 8 * MIB;
+  assert_int_equal(decision(), CAML_IDLE_COLLECT);
+  need.shared = MIB; /* by whom is not known */
+  assert_int_equal(decision(), CAML_IDLE_NOTHING);
+  need.shared = 0;
+  need.in_use = 300 * MIB; /* little beside that */
+  assert_int_equal(decision(), CAML_IDLE_LATER);
+}
+
 /* A little is looked for after a minute, then ever more rarely. */
 static void probes_become_rare(void** state) {
   (void)state;
@@ -311,7 +334,7 @@ static void much_to_gain_may_owe(void** state) {
   caml_idle_policy_begin(&p, &need);
   caml_idle_policy_spend(&p, look.now, 10 * SECOND);
   assert_true(caml_idle_policy_affords(&p, look.now));
-  caml_idle_policy_ended(&p, look.now, need.allocated, need.in_use, 0);
+  caml_idle_policy_ended(&p, look.now, need.allocated, need.in_use, 0, 0);
   allocates(5000 * MIB);
   at_rest(SECOND);
   assert_int_equal(decision(), CAML_IDLE_LATER);
@@ -428,6 +451,7 @@ int main(void) {
     TEST(an_attempt_with_much_to_gain_does_not),
     TEST(predicates_are_pure),
     TEST(nothing_new_is_nothing_to_gain),
+    TEST(memory_outside_is_to_be_gained),
     TEST(probes_become_rare),
     TEST(a_probe_that_brings_something_is_followed_by_others),
     TEST(nothing_is_fetched_from_swap_for_a_probe),
