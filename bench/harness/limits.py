@@ -53,20 +53,20 @@ def group(mib):
 
 def entering(directory, argv):
     """The command, which begins by going into the group, if there is one"""
-    enter = f"echo $$ > {directory}/cgroup.procs; " if directory else ""
+    enter = f"echo $$ > {directory}/cgroup.procs && " if directory else ""
     return ["sh", "-c", enter + 'exec "$@"', "sh"] + argv
 
 
 def run(directory, argv, env):
     """Did it end well, in the group or, without one, in none?  With the seconds it
-    took, and the number that it printed"""
+    took, and the sum of the numbers that it and its workers printed"""
     began = time.monotonic()
     done = subprocess.run(
         entering(directory, argv), env=env, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=TIMEOUT)
     ended = done.returncode == 0
     return {"killed": int(not ended), "wall": time.monotonic() - began,
-            **({"steps": int(done.stdout)} if ended else {})}
+            **({"steps": sum(map(int, done.stdout.split()))} if ended else {})}
 
 
 def sampled(directory, tool, argv, env):
