@@ -69,7 +69,11 @@ static bool apply(enum caml_heap_knob_index index, intnat value) {
   }
 }
 
+/* The handlers of forks stay when the heap has gone. */
+static _Atomic bool ended;
+
 static void prefork(void) {
+  if (atomic_load(&ended)) return;
   caml_idle_prefork(&caml_heap_idle);
   caml_ranked_mutex_lock(&caml_heap.limit_lock);
   caml_share_prefork();
@@ -82,6 +86,7 @@ static void prefork(void) {
 }
 
 static void postfork_parent(void) {
+  if (atomic_load(&ended)) return;
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
@@ -94,6 +99,7 @@ static void postfork_parent(void) {
 }
 
 static void postfork_child(void) {
+  if (atomic_load(&ended)) return;
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
@@ -138,6 +144,7 @@ void caml_heap_stop(void) {
 }
 
 void caml_heap_destroy(void) {
+  atomic_store(&ended, true);
   caml_heap_print_statistics();
   caml_heap_knobs_take_effect(NULL);
   caml_share_end();

@@ -46,6 +46,11 @@ enum caml_domain_loan {
   CAML_DOMAIN_LAST      /* nor any of a higher number */
 };
 enum caml_domain_loan caml_domain_borrow(int i);
+
+/* Is the calling thread one that borrows domains?  What is for their own
+   threads, as to yield to another of them, is not for it. */
+bool caml_heap_stands_in(void);
+
 void caml_domain_return(void);
 
 /* Does each domain that there is take part in the stop-the-world section?  One
@@ -69,6 +74,11 @@ struct caml_marks caml_domain_marks(struct gc_stats* stats);
 bool caml_domain_finalisers_wait(void);
 
 #else
+
+static inline bool caml_heap_stands_in(void)
+{
+  return false;
+}
 
 static inline void caml_heap_lock_domain(caml_plat_mutex* domain_lock)
 {

@@ -27,6 +27,12 @@
 
 struct caml_idle caml_heap_idle;
 
+static _Thread_local bool is_own_thread;
+
+bool caml_heap_stands_in(void) {
+  return is_own_thread;
+}
+
 /* A heap below this is not worth a thread, bytes. */
 #define LEAST_HEAP ((size_t)4 << 20)
 
@@ -125,16 +131,21 @@ static void use_gap(struct caml_idle* idle) {
   atomic_store(&idle->ahead_asked, false);
 }
 
+/* Is it to do something else?  It may have been told while it had let the lock
+   go. */
+static bool is_called(struct caml_idle* idle) {
+  return atomic_load(&idle->stopping) || atomic_load(&idle->urgent);
+}
+
 /* Waits for so long, or until something has changed. */
 static void wait_for(struct caml_idle* idle, uint64_t ns) {
   uint64_t until = caml_heap_now() + ns;
-  do {
+  while (!is_called(idle) && caml_heap_now() < until) {
     if (!atomic_load(&idle->ahead_asked))
       caml_thread_wait_until(&idle->changed, &idle->lock, until);
     if (!atomic_load(&idle->ahead_asked)) return;
     use_gap(idle);
-  } while (!atomic_load(&idle->stopping) && !atomic_load(&idle->urgent)
-           && caml_heap_now() < until);
+  }
 }
 
 /* Waits until the program has been at rest for long enough.  False if the
@@ -156,7 +167,8 @@ static bool wait_for_rest(struct caml_idle* idle) {
 /* Waits to be woken up, or for the deadline. */
 static void sleep_until_woken(struct caml_idle* idle) {
   atomic_store(&idle->asleep, true);
-  while (atomic_load(&idle->asleep) && is_undisturbed(idle)) {
+  while (atomic_load(&idle->asleep) && is_undisturbed(idle)
+         && !is_called(idle)) {
     if (idle->deadline == 0)
       pthread_cond_wait(&idle->changed, &idle->lock);
     else if (caml_heap_now() < idle->deadline)
@@ -171,13 +183,14 @@ static void sleep_until_woken(struct caml_idle* idle) {
 static void rest(struct caml_idle* idle) {
   struct caml_idle_policy* p = &idle->policy;
   sleep_until_woken(idle);
-  if (atomic_load(&idle->quiet) || atomic_load(&idle->stopping)) return;
+  if (atomic_load(&idle->quiet) || is_called(idle)) return;
   wait_for(idle, caml_heap_has_postponed() ? caml_idle_policy_interval(p)
            : caml_idle_policy_pause(p));
 }
 
 static void* watch(void* data) {
   struct caml_idle* idle = data;
+  is_own_thread = true;
   caml_thread_settle();
   lock(idle);
   caml_idle_policy_watch(&idle->policy, caml_heap_now(), program_cpu());
@@ -374,11 +387,13 @@ void caml_idle_compacted(struct caml_idle* idle) {
 
 /* A child's heap is not new to it: to collect it would unshare its pages.  C
    code that forks in a blocking section waits until nobody works for its
-   domain. */
+   domain; not where that may be waiting for another domain, and that one for
+   the C code: with several the child is not to run OCaml code anyway. */
 void caml_idle_prefork(struct caml_idle* idle) {
   lock(idle);
   atomic_fetch_add(&idle->waiting, 1);
-  while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL)
+  while (Caml_state_opt == NULL && atomic_load(&idle->in_place_of) != NULL
+         && caml_domain_alone())
     pthread_cond_wait(&idle->changed, &idle->lock);
   atomic_fetch_sub(&idle->waiting, 1);
   if (Caml_state_opt != NULL && !atomic_load(&idle->stopping))

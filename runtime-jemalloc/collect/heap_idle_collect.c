@@ -262,8 +262,8 @@ static bool may_go_on(struct caml_idle* idle) {
 /* The program is back: waits until no lock of a domain has been touched for a
    moment, and looks at what it did meanwhile. */
 static void let_pass(struct caml_idle* idle) {
-  usleep(CAML_IDLE_GAP / 1000);
   caml_idle_look(idle, false);
+  usleep(CAML_IDLE_GAP / 1000);
 }
 
 /* False if the program does not go back to rest. */
@@ -580,9 +580,11 @@ static void end_urgency(struct caml_idle* idle) {
 bool caml_idle_collect(struct caml_idle* idle) {
   uint64_t cpu = caml_idle_own_cpu();
   bool done;
-  if (idle->compacted.major > idle->policy.done.major)
+  if (idle->compacted.major > idle->policy.done.major) {
     caml_idle_policy_compacted(&idle->policy, idle->compacted_at,
                                idle->compacted);
+    idle->goal.cycle = 0;
+  }
   pthread_mutex_unlock(&idle->lock);
   atomic_store(&idle->collecting, true);
   done = decide_and_collect(idle);

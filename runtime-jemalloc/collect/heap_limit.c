@@ -58,10 +58,22 @@ static bool fits(size_t size, size_t max) {
    that might make some; or NULL */
 static caml_domain_state* _Atomic refused;
 
+/* Finalisers may make room, when OCaml code may run. */
+static bool finalisers_wait(void) {
+  return Caml_state->final_info->todo_head != NULL;
+}
+
 /* C code whose pointers a collection would break goes past the limit, by an
-   eighth at most, and the program pays at its next safe point. */
+   eighth at most, and the program pays at its next safe point.  So does a block
+   for which finalisers may make room then. */
 static bool may_pass(size_t size, size_t max) {
-  return size <= max && caml_heap_in_use() <= max + max / 8;
+  return size <= max && (fits(size, max + max / 8) || finalisers_wait());
+}
+
+/* Was the block that is asked for refused?  Only its own domain forgets it. */
+static bool take_refusal(void) {
+  caml_domain_state* own = Caml_state;
+  return atomic_compare_exchange_strong(&refused, &own, NULL);
 }
 
 /* One at a time under a limit: of two blocks for which there is room for one,
@@ -74,7 +86,7 @@ static value* alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
   value* block = NULL;
   if (max == 0)
     return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
-  is_refused = atomic_exchange(&refused, NULL) == Caml_state;
+  is_refused = take_refusal();
   caml_ranked_mutex_lock(&caml_heap.limit_lock);
   if (fits(size, max) || (!is_refused && may_pass(size, max)))
     block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
@@ -122,11 +134,6 @@ static bool make_room(size_t size, size_t max) {
   if (!fits(size, max) && caml_heap_may_compact_unasked()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
   return fits(size, max);
-}
-
-/* Finalisers may make room, when OCaml code may run. */
-static bool finalisers_wait(void) {
-  return Caml_state->final_info->todo_head != NULL;
 }
 
 static void make_room_in_heap(size_t size) {
@@ -264,6 +271,12 @@ static caml_heap_result check_memory(void) {
   return result;
 }
 
+/* Finalisers may be what makes room: not they are told, but the program, at the
+   safe point that calls them or after the next cycle. */
+static bool in_finaliser(void) {
+  return Caml_state->final_info->running_finalisation_function != 0;
+}
+
 /* What is unreachable now is known, and the program's hooks wait: they are
    alarms, which are due within two cycles. */
 static void find_garbage(void) {
@@ -299,7 +312,8 @@ static caml_heap_result check_pressure(void) {
 caml_heap_result caml_heap_check_limit(void) {
   caml_heap_result result = CAML_HEAP_NO_EXCEPTION;
   if (atomic_load(&passed)) result = check(keeps_limit);
-  if (!caml_result_is_exception(result) && caml_memory_is_exhausted())
+  if (!caml_result_is_exception(result) && caml_memory_is_exhausted()
+      && !in_finaliser())
     result = check_memory();
   if (!caml_result_is_exception(result) && caml_relief_waits())
     result = check_pressure();

@@ -36,11 +36,6 @@ enum caml_domain_loan caml_domain_borrow(int i)
     result = CAML_DOMAIN_BORROWED;
     domain_self = d;
     caml_state = d->state;
-#if OCAML_VERSION < 50300
-    /* Serving an interrupt would call the yield of systhreads, which is for the
-       domain's own; their tick asks again. */
-    d->state->requested_external_interrupt = 0;
-#endif
   }
   caml_plat_unlock(&all_domains_lock);
   return result;

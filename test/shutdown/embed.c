@@ -1,10 +1,13 @@
 /* Starts an OCaml program and shuts it down.  Prints how many KiB of private
    writable memory the process has gained while it ran and after it, address
    space and RSS; exits with 1 if the place of a block of the heap, small or
-   large, is still mapped then. */
+   large, is still mapped then, with 2 or 3 if something else is wrong.  A fork
+   afterwards has to do nothing for it. */
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 #include <caml/callback.h>
 #include <caml/mlvalues.h>
 #include "mapped.h"
@@ -32,6 +35,13 @@ static struct memory private_memory(void) {
   return sum;
 }
 
+static int forks(void) {
+  int status;
+  pid_t pid = fork();
+  if (pid == 0) _exit(0);
+  return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 int main(int argc, char** argv) {
   struct memory before = private_memory(), during, after;
   value small, large;
@@ -43,6 +53,7 @@ int main(int argc, char** argv) {
   if (!is_mapped(small) || !is_mapped(large)) return 2;
   caml_shutdown();
   after = private_memory();
+  if (!forks()) return 3;
   printf("during %ld %ld after %ld %ld\n",
          during.mapped_kib - before.mapped_kib,
          during.rss_kib - before.rss_kib,
