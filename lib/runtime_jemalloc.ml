@@ -95,10 +95,12 @@ let share_heap () =
   need ();
   share_unchecked true
 
-(* The end of a cycle gives it back. *)
+(* The marking of a cycle prepares it, and its end gives the heap back.  That of
+   the one under way may have begun before. *)
 let unshare_heap () =
   need ();
   share_unchecked false;
+  Gc.major ();
   Gc.major ()
 
 (* Knobs *)

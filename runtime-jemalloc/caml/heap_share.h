@@ -78,10 +78,25 @@ static inline bool caml_share_is_unlisted(void) {
    that it need not save registers for it each time. */
 void caml_share_darken(void* state, value v);
 
-/* A cycle has ended: gives the part back if that was asked for, or if hardly a
-   page of it is shared any more.  By one domain, inside the stop-the-world
-   section, when colours have changed and before domains take up orphaned
-   pools. */
+/* Is there anything left for marking to do about the part? */
+extern _Atomic bool caml_share_marks;
+
+static inline bool caml_share_is_to_be_marked(void) {
+  return atomic_load_explicit(&caml_share_marks, memory_order_acquire);
+}
+
+/* Does a step of that, and takes its work, in words, from the budget.  False if
+   none was left.  By any domain that marks, with its mark stack empty. */
+bool caml_share_mark_some(intnat* budget);
+
+static inline bool caml_share_mark(intnat* budget) {
+  return caml_share_is_to_be_marked() && caml_share_mark_some(budget);
+}
+
+/* A cycle has ended: gives the part back if that was asked for, or if its
+   marking found hardly a page of it to be shared any more.  By one domain,
+   inside the stop-the-world section, when colours have changed and before
+   domains take up orphaned pools. */
 void caml_share_cycle_ended(void);
 
 #else
@@ -103,6 +118,17 @@ static inline bool caml_share_holds(value v)
 
 static inline bool caml_share_is_unlisted(void)
 {
+  return false;
+}
+
+static inline bool caml_share_is_to_be_marked(void)
+{
+  return false;
+}
+
+static inline bool caml_share_mark(intnat* budget)
+{
+  (void)budget;
   return false;
 }
 

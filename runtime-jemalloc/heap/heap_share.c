@@ -58,6 +58,32 @@ static struct {
 
 struct plug { struct plug* next; void* block; size_t size; };
 
+/* What marking does about the part in the cycle under way, step by step, in
+   this order */
+enum stage {
+  STAGE_NONE,    /* there is no part, or all is done */
+  STAGE_READS,   /* which pages were written */
+  STAGE_SCANS,   /* the blocks on them */
+  STAGE_COLOURS  /* the headers, to give the part back as the cycle ends */
+};
+
+static struct {
+  enum stage stage;
+  size_t piece;    /* the next */
+  uintptr_t page;  /* the next of a large piece; 0: its first */
+  bool gives_back; /* at the end of the cycle */
+  bool was_asked;  /* to */
+} marking;
+
+_Atomic bool caml_share_marks;
+
+static void set_stage(enum stage stage) {
+  marking.stage = stage;
+  marking.piece = 0;
+  marking.page = 0;
+  atomic_store(&caml_share_marks, stage != STAGE_NONE);
+}
+
 static void lock(void) {
   caml_ranked_mutex_lock(&share.lock);
 }
@@ -78,6 +104,11 @@ static unsigned sizeclass_of(piece p) {
 
 static status garbage_of(piece p) {
   return (p >> GARBAGE_SHIFT & 3) << HEADER_COLOR_SHIFT;
+}
+
+static piece with_garbage(piece p, status s) {
+  return (p & ~((piece)3 << GARBAGE_SHIFT))
+    | (piece)(s >> HEADER_COLOR_SHIFT) << GARBAGE_SHIFT;
 }
 
 static char* address_of(piece p) {
@@ -192,12 +223,20 @@ void caml_share_init(void) {
   caml_ranked_mutex_init(&share.lock, CAML_RANK_SHARE);
 }
 
+/* What nobody shared is to be shared again. */
+static void keep_part(void) {
+  if (!marking.gives_back || marking.was_asked) return;
+  marking.gives_back = false;
+  if (marking.stage == STAGE_COLOURS) set_stage(STAGE_NONE);
+}
+
 void caml_share_prefork(void) {
   bool exists;
   lock();
   exists = share.part != NULL || atomic_load(&caml_share_is_apart);
   share.forking = is_sole()
     && (exists || (is_wanted() && caml_share_can_tell()));
+  if (share.forking) keep_part();
   if (share.forking && is_to_be_set_apart())
     set_apart();
   else if (share.forking)
@@ -239,7 +278,7 @@ static bool add_piece(piece p) {
 }
 
 static bool list_piece(void* at, unsigned sizeclass) {
-  piece p = (piece)at | (share.garbage >> HEADER_COLOR_SHIFT << GARBAGE_SHIFT)
+  piece p = with_garbage((piece)at, share.garbage)
     | (sizeclass > 0 ? (piece)sizeclass << SIZECLASS_SHIFT : IS_LARGE);
   uintptr_t start = (uintptr_t)at, end = start + size_of(p);
   if (start < share.low) share.low = start;
@@ -283,12 +322,19 @@ static void free_part(struct caml_share_written* part) {
 /* Less than that part of it is shared: then it is not worth it. */
 #define LITTLE_PART 8
 
-static bool is_little_shared(const struct caml_share_written* part) {
-  return part->shared < part->count / LITTLE_PART;
+static bool is_little_shared(const struct caml_share_written* part,
+                             size_t pages) {
+  return part->shared < pages / LITTLE_PART;
 }
 
 static void scan_roots(scanning_action f, scanning_action_flags flags,
                        void* data, caml_domain_state* domain);
+
+static void begin_marking(void) {
+  caml_share_written_begin(share.part);
+  marking.gives_back = false;
+  set_stage(STAGE_READS);
+}
 
 /* Once it is there, it stays: others may have one that calls it. */
 static void have_hook(void) {
@@ -305,6 +351,9 @@ static void commit(struct caml_share_written* part) {
   caml_share_forget_apart();
   have_hook();
   share.part = part;
+  /* all that there was is in it: nothing leads out */
+  marking.gives_back = false;
+  set_stage(STAGE_NONE);
   atomic_store(&caml_share_pages, &part->pages);
   free_part(before);
 }
@@ -318,14 +367,14 @@ static void take_back(size_t listed) {
 /* [may_take_back]: the calling domain is the one whose heap that was, and in
    the middle of nothing.  False without memory. */
 static bool settle(bool may_take_back) {
-  size_t listed = share.n_pieces;
+  size_t listed = share.n_pieces, sample = 0;
   struct caml_share_written* part = NULL;
   caml_ranked_mutex_assert_held(&share.lock);
   begin_list();
   if (caml_share_list_apart(list_piece) && share.n_pieces > 0)
     part = make_part();
-  if (part != NULL && may_take_back) caml_share_written_read(part);
-  if (may_take_back && (part == NULL || is_little_shared(part))) {
+  if (part != NULL && may_take_back) sample = caml_share_written_sample(part);
+  if (may_take_back && (part == NULL || is_little_shared(part, sample))) {
     if (part != NULL) free_part(part);
     take_back(listed);
   } else if (part != NULL) {
@@ -460,16 +509,63 @@ static void scan_pool(struct scan* s, piece p) {
                                           * Wsize_bsize(CAML_SHARE_PAGE));
 }
 
-static void scan_large(struct scan* s, piece p) {
-  uintptr_t page = (uintptr_t)address_of(p) & -CAML_SHARE_PAGE;
-  uintptr_t end = (uintptr_t)address_of(p) + size_of(p);
-  for (; page < end; page += CAML_SHARE_PAGE) {
+/* What a step of the marking does, words */
+#define STEP_WORDS 4096
+
+/* Looks at a page of a large piece, from [page] on or from its first if that is
+   0, and on up to a step's work.  Returns where to go on; 0: nowhere. */
+static uintptr_t scan_large(struct scan* s, piece p, uintptr_t page) {
+  uintptr_t start = (uintptr_t)address_of(p), end = start + size_of(p);
+  if (page == 0) page = start & -CAML_SHARE_PAGE;
+  for (; page < end && s->words < STEP_WORDS; page += CAML_SHARE_PAGE) {
+    s->words++;
     if (!caml_share_written_bits(share.part, page, 1)) continue;
     scan_block(s, p, large_block(p), (value*)page,
                (value*)(page + CAML_SHARE_PAGE));
     s->words += Wsize_bsize(CAML_SHARE_PAGE);
   }
+  return page < end ? page : 0;
 }
+
+static void scan_piece(struct scan* s, piece p) {
+  uintptr_t page = 0;
+  if (!is_large(p)) {
+    scan_pool(s, p);
+    return;
+  }
+  do {
+    s->words = 0;
+    page = scan_large(s, p, page);
+  } while (page != 0);
+}
+
+/* All at once */
+static void scan_part(struct scan* s) {
+  caml_share_written_read(share.part);
+  for (size_t i = 0; i < share.n_pieces; i++) scan_piece(s, share.pieces[i]);
+}
+
+/* The part's roots are the first domain's, which there is as long as the
+   process.  Marking can put them off: what a field held as the cycle began is
+   still there, or was darkened as the field was overwritten, whatever block
+   that is in; what it holds since was alive then or is new, and marked. */
+static void scan_roots(scanning_action f, scanning_action_flags flags,
+                       void* data, caml_domain_state* domain) {
+  struct scan s = { .f = f, .data = data };
+  if (share.next_hook != NULL) share.next_hook(f, flags, data, domain);
+  s.pages = atomic_load(&caml_share_pages);
+  if (domain->id != 0 || (flags & SCANNING_ONLY_YOUNG_VALUES)) return;
+  if (f == caml_darken && s.pages == NULL)
+    atomic_store(&share.to_be_given_back, false);
+  if (s.pages == NULL) return;
+  lock();
+  if (share.lost) share.part->all = true;
+  if (f == caml_darken) begin_marking();
+  else scan_part(&s);
+  unlock();
+}
+
+/* Steps of the marking */
 
 /* Looking at the pages takes some 25 ns each, of which marking does some three
    words.  Counted as if it were more, so that collecting a private part that is
@@ -477,66 +573,92 @@ static void scan_large(struct scan* s, piece p) {
    otherwise, for the same allocation: the cycles are longer. */
 #define PAGE_WORK 16
 
-static void count_work(const struct scan* s) {
-  intnat work = (intnat)(s->words + PAGE_WORK * share.part->count);
-#if OCAML_VERSION < 50500
-  Caml_state->major_work_done_between_slices += work;
-#else
-  Caml_state->mark_work_done_between_slices += work;
-#endif
+static size_t read_some(void) {
+  size_t n = caml_share_written_step(share.part);
+  if (n > 0) return PAGE_WORK * n;
+  marking.was_asked = atomic_exchange(&share.to_be_given_back, false);
+  marking.gives_back =
+    marking.was_asked || is_little_shared(share.part, share.part->count);
+  set_stage(STAGE_SCANS);
+  return 0;
 }
 
-/* The first domain does it, which there is as long as the process. */
-static void scan_roots(scanning_action f, scanning_action_flags flags,
-                       void* data, caml_domain_state* domain) {
-  struct scan s = { .f = f, .data = data };
-  if (share.next_hook != NULL) share.next_hook(f, flags, data, domain);
+/* True: there are no more pieces. */
+static bool next_piece(void) {
+  marking.piece++;
+  return marking.piece == share.n_pieces;
+}
+
+static size_t scan_some(void) {
+  struct scan s = { .f = caml_darken, .data = Caml_state };
+  bool ended = false;
   s.pages = atomic_load(&caml_share_pages);
-  if (s.pages == NULL || domain->id != 0
-      || (flags & SCANNING_ONLY_YOUNG_VALUES)) return;
-  lock();
-  if (share.lost) share.part->all = true;
-  caml_share_written_read(share.part);
-  for (size_t i = 0; i < share.n_pieces; i++) {
-    piece p = share.pieces[i];
-    if (is_large(p)) scan_large(&s, p); else scan_pool(&s, p);
+  while (s.words < STEP_WORDS && !ended) {
+    piece p = share.pieces[marking.piece];
+    s.words++;
+    if (is_large(p)) marking.page = scan_large(&s, p, marking.page);
+    else scan_pool(&s, p);
+    ended = marking.page == 0 && next_piece();
   }
-  if (f == caml_darken) count_work(&s);
-  unlock();
+  if (ended) set_stage(marking.gives_back ? STAGE_COLOURS : STAGE_NONE);
+  return s.words;
 }
 
-/* Giving back */
-
-/* What was not known to be garbage is alive for the cycle that begins, which
-   finds what is. */
+/* Garbage is unmarked, so that the end of the cycle finds it; what was not known
+   to be garbage is alive until the next has found out. */
 static void colour(piece p, header_t* hp) {
   header_t hd = Hd_hp(hp);
   if (is_free(hd)) return;
   *hp = With_status_hd(hd, is_garbage_in(p, hd)
-                       ? caml_global_heap_state.GARBAGE
-                       : caml_global_heap_state.UNMARKED);
+                       ? caml_global_heap_state.UNMARKED
+                       : caml_global_heap_state.MARKED);
 }
 
-static void give_pool_back(piece p) {
+static void colour_pool(piece p) {
   mlsize_t words = wsize_sizeclass[sizeclass_of(p)];
   header_t* hp = first_block(p);
   while (hp + words <= pool_end(p)) {
     colour(p, hp);
     hp += words * slots_from(hp);
   }
-  caml_share_orphan_pool(address_of(p), sizeclass_of(p));
 }
 
-static void give_large_back(piece p) {
-  colour(p, large_block(p));
-  caml_share_orphan_large(address_of(p));
+static size_t colour_some(void) {
+  piece* p = &share.pieces[marking.piece];
+  if (is_large(*p)) colour(*p, large_block(*p));
+  else colour_pool(*p);
+  *p = with_garbage(*p, caml_global_heap_state.UNMARKED);
+  if (next_piece()) set_stage(STAGE_NONE);
+  return is_large(*p) ? 1 : STEP_WORDS;
 }
+
+static size_t do_step(void) {
+  switch (marking.stage) {
+    case STAGE_READS: return read_some();
+    case STAGE_SCANS: return scan_some();
+    case STAGE_COLOURS: return colour_some();
+    case STAGE_NONE: break;
+  }
+  return 0;
+}
+
+bool caml_share_mark_some(intnat* budget) {
+  bool some;
+  lock();
+  some = marking.stage != STAGE_NONE;
+  if (some) *budget -= (intnat)do_step();
+  unlock();
+  return some;
+}
+
+/* Giving back */
 
 static void give_back(void) {
   struct caml_share_written* part = share.part;
   for (size_t i = 0; i < share.n_pieces; i++) {
     piece p = share.pieces[i];
-    if (is_large(p)) give_large_back(p); else give_pool_back(p);
+    if (is_large(p)) caml_share_orphan_large(address_of(p));
+    else caml_share_orphan_pool(address_of(p), sizeclass_of(p));
   }
   caml_share_orphan_stats(&share.stats);
   give_in_use(&share.stats);
@@ -548,19 +670,13 @@ static void give_back(void) {
   free_part(part);
 }
 
-/* As of the last look at the pages, and if that says so now too */
-static bool has_ended(void) {
-  if (!is_little_shared(share.part)) return false;
-  caml_share_written_read(share.part);
-  return is_little_shared(share.part);
-}
-
 void caml_share_cycle_ended(void) {
-  bool asked = atomic_exchange(&share.to_be_given_back, false);
   if (!caml_share_exists()) return;
   lock();
   CAMLassert(!atomic_load(&caml_share_is_apart));
-  if (asked || has_ended()) give_back();
+  CAMLassert(marking.stage == STAGE_NONE);
+  if (marking.gives_back) give_back();
+  marking.gives_back = false;
   unlock();
 }
 
@@ -576,4 +692,5 @@ void caml_share_end(void) {
   share.n_pieces = 0;
   share.part = NULL;
   share.plugs = NULL;
+  set_stage(STAGE_NONE);
 }

@@ -29,9 +29,8 @@
 #define PR_GET_MEMORY_MERGE 68
 #endif
 
-/* Pages whose entries are read at once: 64 words of a set */
-#define CHUNK_WORDS 64
-#define CHUNK ((size_t)64 * CHUNK_WORDS)
+/* Words of a set whose pages' entries are read at once */
+#define CHUNK_WORDS (CAML_SHARE_STEP / 64)
 
 /* Address space that the heap may lie in, bytes: its sets are 32 MiB then, of
    which only those parts have pages that are used. */
@@ -147,7 +146,7 @@ static void all_written(struct caml_share_written* w, size_t from, size_t n) {
    that has a page */
 static void read_chunk(struct caml_share_written* w, int pagemap, size_t from,
                        size_t n) {
-  static uint64_t entries[CHUNK];
+  uint64_t entries[CAML_SHARE_STEP];
   size_t per_page = page_size() >> CAML_SHARE_PAGE_LOG;
   const uint64_t* set = w->pages.set;
   while (n > 0 && set[from] == 0) from++, n--;
@@ -171,18 +170,59 @@ static bool is_alone(const struct caml_share_written* w, int pagemap) {
     && is_written(entry);
 }
 
-void caml_share_written_read(struct caml_share_written* w) {
-  size_t n = words(w);
-  int pagemap = open_pagemap();
-  if (!is_alone(w, pagemap)) w->all = true;
+void caml_share_written_begin(struct caml_share_written* w) {
   w->shared = 0;
+  w->read = 0;
+}
+
+/* Address space that has no page of the set is not worth a step. */
+static size_t skip_empty(const struct caml_share_written* w) {
+  size_t i = w->read, n = words(w);
+  while (i < n && w->pages.set[i] == 0) i++;
+  return i;
+}
+
+size_t caml_share_written_step(struct caml_share_written* w) {
+  size_t from = w->read = skip_empty(w), n = words(w) - from;
+  int pagemap;
+  if (n == 0) return 0;
+  if (n > CHUNK_WORDS) n = CHUNK_WORDS;
+  pagemap = open_pagemap();
+  if (!is_alone(w, pagemap)) w->all = true;
   if (pagemap >= 0) {
-    for (size_t i = 0; i < n; i += CHUNK_WORDS)
-      read_chunk(w, pagemap, i, n - i < CHUNK_WORDS ? n - i : CHUNK_WORDS);
+    read_chunk(w, pagemap, from, n);
     if (!is_alone(w, pagemap)) w->all = true;
     close(pagemap);
   }
-  if (w->all) all_written(w, 0, n);
+  w->read += n;
+  if (w->all) all_written(w, 0, words(w));
+  return n * 64;
+}
+
+void caml_share_written_read(struct caml_share_written* w) {
+  caml_share_written_begin(w);
+  while (caml_share_written_step(w) > 0) {}
+}
+
+/* Steps of a sample: 0.2 ms */
+#define SAMPLES 16
+
+size_t caml_share_written_sample(struct caml_share_written* w) {
+  size_t pages = 0, n = words(w);
+  caml_share_written_begin(w);
+  if (n <= SAMPLES * CHUNK_WORDS) {
+    caml_share_written_read(w);
+    return w->count;
+  }
+  for (size_t i = 0; i < SAMPLES; i++) {
+    size_t from;
+    w->read = n / SAMPLES * i;
+    from = skip_empty(w);
+    caml_share_written_step(w);
+    for (; from < w->read; from++)
+      pages += (size_t)__builtin_popcountll(w->pages.set[from]);
+  }
+  return pages;
 }
 
 void caml_share_written_note(struct caml_share_written* w) {

@@ -36,11 +36,12 @@
 
 struct caml_share_written {
   struct caml_share_pages pages;
-  uint64_t* written; /* as of [caml_share_written_read]; a bit for each page */
+  uint64_t* written; /* as of the last reading; a bit for each page */
   uint64_t* noted;
   bool all;          /* all of them count as written, from now on */
   size_t count;      /* pages in the set */
-  size_t shared;     /* of those, by the last [caml_share_written_read] */
+  size_t shared;     /* of those, by the last reading */
+  size_t read;       /* words of the set, by the one under way */
   volatile char* canary;
 };
 
@@ -57,9 +58,19 @@ void caml_share_written_free(struct caml_share_written* w);
 void caml_share_written_add(struct caml_share_written* w, uintptr_t start,
                             size_t size);
 
-/* Sets [written] and [shared].  While nobody writes to the pages; some 25 ns a
-   page. */
+/* A reading, which sets [written] and [shared], takes some 25 ns a page.  Each
+   step takes up to CAML_SHARE_STEP of them, and returns how many; 0: there are
+   none left.  A page that is written meanwhile counts or does not. */
+#define CAML_SHARE_STEP ((size_t)512)
+void caml_share_written_begin(struct caml_share_written* w);
+size_t caml_share_written_step(struct caml_share_written* w);
+
+/* One at once */
 void caml_share_written_read(struct caml_share_written* w);
+
+/* Looks at some pages only, evenly spaced, and returns how many; [shared] is of
+   those. */
+size_t caml_share_written_sample(struct caml_share_written* w);
 
 /* Before a fork: notes what is written.  After it, in both processes. */
 void caml_share_written_note(struct caml_share_written* w);
