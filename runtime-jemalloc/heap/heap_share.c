@@ -230,6 +230,12 @@ static void keep_part(void) {
   if (marking.stage == STAGE_COLOURS) set_stage(STAGE_NONE);
 }
 
+/* Pages that are written, and not looked at yet, will seem to be shared. */
+static void lose(void) {
+  share.lost = true;
+  if (share.part != NULL) share.part->all = true;
+}
+
 void caml_share_prefork(void) {
   bool exists;
   lock();
@@ -242,7 +248,7 @@ void caml_share_prefork(void) {
   else if (share.forking)
     caml_share_written_note(share.part);
   else if (exists)
-    share.lost = true;
+    lose();
 }
 
 static void forked(void) {
@@ -559,7 +565,6 @@ static void scan_roots(scanning_action f, scanning_action_flags flags,
     atomic_store(&share.to_be_given_back, false);
   if (s.pages == NULL) return;
   lock();
-  if (share.lost) share.part->all = true;
   if (f == caml_darken) begin_marking();
   else scan_part(&s);
   unlock();
