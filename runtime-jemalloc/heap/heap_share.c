@@ -610,13 +610,15 @@ static size_t scan_some(void) {
 }
 
 /* Garbage is unmarked, so that the end of the cycle finds it; what was not known
-   to be garbage is alive until the next has found out. */
+   to be garbage is alive until the next has found out.  Another domain may be
+   changing the tag of a lazy value. */
 static void colour(piece p, header_t* hp) {
-  header_t hd = Hd_hp(hp);
+  _Atomic header_t* at = (_Atomic header_t*)hp;
+  header_t hd = atomic_load(at), to;
   if (is_free(hd)) return;
-  *hp = With_status_hd(hd, is_garbage_in(p, hd)
-                       ? caml_global_heap_state.UNMARKED
-                       : caml_global_heap_state.MARKED);
+  to = is_garbage_in(p, hd) ? caml_global_heap_state.UNMARKED
+    : caml_global_heap_state.MARKED;
+  while (!atomic_compare_exchange_weak(at, &hd, With_status_hd(hd, to))) {}
 }
 
 static void colour_pool(piece p) {
