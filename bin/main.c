@@ -13,6 +13,7 @@
 
 /* runtime-jemalloc(1): which subcommand */
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -60,6 +61,13 @@ pid_t pid_argument(const char* text) {
   if (end == text || *end != '\0' || pid <= 0 || pid != (pid_t)pid)
     wrong_use("%s: it takes the number of a process", text);
   return (pid_t)pid;
+}
+
+/* Why an earlier write failed nobody knows by now. */
+void flush_output(void) {
+  if (fflush(stdout) != 0)
+    fail("cannot write to the standard output: %s", strerror(errno));
+  if (ferror(stdout)) fail("cannot write to the standard output");
 }
 
 double now(void) {
@@ -112,7 +120,8 @@ static bool is_help(const char* argument) {
   return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
 }
 
-int main(int argc, char** argv) {
+/* The exit status */
+static int dispatch(int argc, char** argv) {
   if (argc < 2)
     wrong_use("which command? version, config, knobs, map, run or help");
   for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
@@ -127,4 +136,10 @@ int main(int argc, char** argv) {
   }
   wrong_use("%s: no such command; there are version, config, knobs, map, run "
             "and help", argv[1]);
+}
+
+int main(int argc, char** argv) {
+  int status = dispatch(argc, argv);
+  flush_output();
+  return status;
 }

@@ -118,7 +118,7 @@ static void watch(struct look* l, double seconds, double limit,
     if (l->error != 0) look_failed(l, limit);
     if (print == print_table) putchar('\n');
     print(l->pid, &l->map);
-    fflush(stdout);
+    flush_output();
   }
 }
 
@@ -156,7 +156,7 @@ int map_command(int argc, char** argv) {
   look_or_fail(&l, o.limit);
   say_why(l.pid, l.map.table);
   o.print(l.pid, &l.map);
-  fflush(stdout);
+  flush_output();
   if (o.watch > 0) watch(&l, o.watch, o.limit, o.print);
   return EXIT_SUCCESS;
 }

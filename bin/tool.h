@@ -43,6 +43,9 @@ double number_argument(const char* option, const char* text, double least);
 /* The number of a process that is all of [text]; wrong use otherwise. */
 pid_t pid_argument(const char* text);
 
+/* Fails if what was printed so far cannot be written. */
+void flush_output(void);
+
 /* Seconds, of CLOCK_MONOTONIC */
 double now(void);
 

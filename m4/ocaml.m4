@@ -194,9 +194,8 @@ AS_IF([test "$OCAML_SERIES" = "$OCAML_VERSION" || test ! -d "$OCAML_SOURCE"], []
       AS_ECHO(["$rj_hunks"]) >&AS_MESSAGE_FD
       AC_MSG_ERROR([the patches of $OCAML_SERIES, the nearest, do not apply to OCaml $OCAML_VERSION: doc/porting.md says how to make some that do])])
    AC_MSG_RESULT([yes])])
-AS_IF([test -f "$srcdir/generated/ocaml-$OCAML_SERIES-configure.patch" ||
-    command -v autoconf >/dev/null], [],
-  [AC_MSG_ERROR([autoconf is missing: install it (Debian: apt-get install autoconf), or take a release, which does without])])
+AS_IF([rj_error=`"$srcdir/build-aux/ocaml-configure" --check "$OCAML_SERIES" "$OCAML_SOURCE" 2>&1`], [],
+  [AC_MSG_ERROR([$rj_error])])
 ])
 
 # RJ_OCAML_SOURCE

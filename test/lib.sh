@@ -73,6 +73,21 @@ machine_says_no() {
   fi
 }
 
+# offline COMMAND...: where there is no network
+offline() {
+  if test "$(id -u)" = 0; then
+    unshare --net "$@"
+  else
+    unshare --map-current-user --net "$@"
+  fi
+}
+
+# Why it cannot be had; nothing if it can
+network_stays() {
+  offline true > "$tmp/offline" 2>&1 ||
+    echo "no name space without a network: $(head -n 1 "$tmp/offline")"
+}
+
 # The value of configure's output variable $1
 configured() {
   echo "@$1@" | (cd "$builddir" && ./config.status --file=- 2>/dev/null)
