@@ -1,5 +1,5 @@
-(* state MIB DIRECTORY: what a program sees of its limit in the cgroup DIRECTORY,
-   which may take MIB.  Prints nothing if all is as it should be. *)
+(* state MIB DIRECTORY: what a program sees of its limit in the cgroup
+   DIRECTORY, which may take MIB.  Prints nothing if all is as it should be. *)
 
 let mib = 1 lsl 20
 let limit = int_of_string Sys.argv.(1) * mib
