@@ -278,17 +278,19 @@ def share(context):
 def memory_limits(context):
     """Kills and throughput in memory cgroups, and the cost of a limit that is far"""
     stock, ours = context.named("stock")[0], context.named("ours")[0]
-    exe, p = limits.executables(context), programs.CHURN[0]
+    (exe, limit_exe), p = limits.executables(context), programs.CHURN[0]
     say("memory limits")
     rows = []
     try:
         rows += limits.churn(exe, stock, ours, context.rounds)
         rows += limits.quarter(exe, ours, context.rounds)
+        rows += limits.collection(exe, ours, context.rounds)
         rows += limits.leak(exe, ours, context.rounds)
         rows += limits.lowered(exe, ours, context.rounds)
         rows += limits.curves(exe, stock, ours, context.tool)
     except limits.Missing as e:
         say(f"not measured, since {e}: memory limits")
+    rows += limits.nearly_full(limit_exe, ours, context.rounds)
     rows += limits.shortage(context.compiled("shortage"), ours, context.rounds)
     return rows + list(limits.far(context, p, compiled_program(context, p)))
 

@@ -51,10 +51,13 @@ def group(mib):
         os.rmdir(directory)
 
 
-def entering(directory, argv):
-    """The command, which begins by going into the group, if there is one"""
-    enter = f"echo $$ > {directory}/cgroup.procs && " if directory else ""
-    return ["sh", "-c", enter + 'exec "$@"', "sh"] + argv
+def entering(directory):
+    """For subprocess: the new process begins by going into the group, if there is one.
+    Where it cannot, that is an error, and no program runs."""
+    def enter():
+        with open(os.path.join(directory, "cgroup.procs"), "w") as f:
+            f.write(str(os.getpid()))
+    return {"preexec_fn": enter} if directory else {}
 
 
 def run(directory, argv, env):
@@ -62,7 +65,7 @@ def run(directory, argv, env):
     took, and the sum of the numbers that it and its workers printed"""
     began = time.monotonic()
     done = subprocess.run(
-        entering(directory, argv), env=env, check=False,
+        argv, **entering(directory), env=env, check=False,
         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, timeout=TIMEOUT)
     ended = done.returncode == 0
     return {"killed": int(not ended), "wall": time.monotonic() - began,
@@ -73,9 +76,8 @@ def sampled(directory, tool, argv, env):
     """PSS over time, (seconds, MiB) each, to its end or until it is killed"""
     with tempfile.NamedTemporaryFile("r") as samples:
         subprocess.run(
-            entering(directory, [tool, "run", "--interval", "20", "--samples",
-                                 samples.name] + argv),
-            env=env, check=False, stdout=subprocess.DEVNULL,
+            [tool, "run", "--interval", "20", "--samples", samples.name] + argv,
+            **entering(directory), env=env, check=False, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, timeout=TIMEOUT)
         rows = [[float(v) for v in line.split("\t")] for line in samples.readlines()[1:]]
     return [(row[0], row[2]) for row in rows]
@@ -107,6 +109,12 @@ CHURN = [
     ("four forked workers, 2 x their sum", 100, 8, 3, ["small", "4"]),
 ]
 SECONDS = "2"
+
+COLLECTION = "does nothing but allocate, 1.3 x, watched"
+LEAK = "a leak"
+LOWERED = "the limit is lowered to 1.5 x live"
+SHORTAGE = "memory is short, 1 GiB is free"
+NEARLY_FULL = "0.88 x Xheap_limit lives"
 
 # A quarter of the time is for allocation: 5 ms of a round's 20, without a limit
 QUARTER = [("allocates a quarter of the time, 2 x", 300, 2),
@@ -157,6 +165,32 @@ def quarter(exe, ours, runs):
                        **run(directory, argv, limited(ours).environment())}
 
 
+def collection(exe, ours, runs):
+    """The part of the time that major collection takes"""
+    argv = [exe(ours), "300", SECONDS, "collection"]
+    with group(390) as directory:
+        for number in range(runs):
+            found = run(directory, argv, limited(ours).environment())
+            yield {"program": COLLECTION, "runtime": "ours, auto", "round": number,
+                   "killed": found["killed"],
+                   **({} if found["killed"] else {"collecting": found["steps"] / 10_000})}
+
+
+SHAPES = ["nearly_full", "nearly_full_large", "nearly_full_domains"]  # test/limit
+
+
+def nearly_full(exe, ours, runs):
+    """Does a program raise whose live blocks are a little below 0.9 x Xheap_limit?"""
+    r = runtimes.with_knobs(ours, "Xheap_limit=64M")
+    for number in range(runs):
+        for shape in SHAPES:
+            done = subprocess.run([exe(ours), shape, "64"], env=r.environment(),
+                                  check=False, stdout=subprocess.DEVNULL,
+                                  stderr=subprocess.DEVNULL, timeout=TIMEOUT)
+            yield {"program": NEARLY_FULL, "runtime": "ours", "round": number,
+                   "raised": int(done.returncode != 0)}
+
+
 def _usage(directory):
     with open(os.path.join(directory, _parent()[2])) as f:
         return int(f.read())
@@ -168,14 +202,14 @@ def leak(exe, ours, runs):
     for number in range(runs):
         with group(mib) as directory:
             process = subprocess.Popen(
-                entering(directory, [exe(ours), "0", "0", "leak"]),
+                [exe(ours), "0", "0", "leak"], **entering(directory),
                 env=r.environment(), stderr=subprocess.DEVNULL)
             near = None
             while process.poll() is None:
                 if near is None and _usage(directory) > 0.9 * mib * measure.MIB:
                     near = time.monotonic()
                 time.sleep(0.01)
-            yield {"program": "a leak", "runtime": "ours, auto", "round": number,
+            yield {"program": LEAK, "runtime": "ours, auto", "round": number,
                    "killed": int(process.returncode != 2),
                    "to_the_end": time.monotonic() - (near or time.monotonic())}
 
@@ -201,14 +235,14 @@ def lowered(exe, ours, runs):
     for number in range(runs):
         with group(900) as directory:
             process = subprocess.Popen(
-                entering(directory, [exe(ours), "300", "12", "small"]),
+                [exe(ours), "300", "12", "small"], **entering(directory),
                 env=r.environment(), stdout=subprocess.DEVNULL)
             time.sleep(4)
             began = time.monotonic()
             agreed = _lower(directory, 450, process)
             followed = time.monotonic() - began
-            yield {"program": "the limit is lowered to 1.5 x live", "runtime":
-                   "ours, auto", "round": number, "killed": int(process.wait() != 0),
+            yield {"program": LOWERED, "runtime": "ours, auto", "round": number,
+                   "killed": int(process.wait() != 0),
                    **({"followed": followed} if agreed else {})}
 
 
@@ -227,8 +261,8 @@ def shortage(compiled, ours, runs):
         for number in range(runs):
             row = measure.timed([compiled.executable(ours), programs.SEED, "1024", fifo],
                                 environment)
-            yield {"program": "memory is short, 1 GiB is free", "runtime": "ours",
-                   "round": number, "given_back": float(row["output"])}
+            yield {"program": SHORTAGE, "runtime": "ours", "round": number,
+                   "given_back": float(row["output"])}
 
 
 def limited(runtime):
@@ -239,19 +273,28 @@ def limited(runtime):
 FAR = ("none", "auto")
 
 
+def far_label(p):
+    return f"{p.label}, far from its limit"
+
+
 def far(context, p, command):
     """Instructions of a program that has no limit to see, without and with auto"""
     ours = context.named("ours")[0]
     for limit in FAR:
         r = runtimes.with_knobs(ours, f"Xmemory_limit={limit}")
         argv = command(r, 0, [programs.SEED] + p.quick)
-        yield {"program": f"{p.label}, far from its limit", "runtime": limit,
+        yield {"program": far_label(p), "runtime": limit,
                "instructions": measure.instructions(argv, r.environment(),
                                                     slow_clock=True)}
 
 
 def executables(context):
-    """churn of the tests, compiled: exe(runtime)"""
-    return runtimes.Compiled(
-        os.path.join(context.source, "test", "cgroups", "churn.ml"),
-        os.path.join(context.work, "churn")).executable
+    """churn and limit of the tests, compiled: exe(runtime)"""
+    tests = os.path.join(context.source, "test")
+    churn_of_tests = runtimes.Compiled(
+        os.path.join(tests, "cgroups", "churn.ml"), os.path.join(context.work, "churn"),
+        libraries=("unix", "runtime_events"))
+    limit_of_tests = runtimes.Compiled(
+        os.path.join(tests, "limit", "limit.ml"), os.path.join(context.work, "limit"),
+        beside=[os.path.join(tests, "limit", "limit_stubs.c")])
+    return churn_of_tests.executable, limit_of_tests.executable

@@ -6,7 +6,7 @@ import math
 import os
 import statistics
 
-from . import plots, programs, results
+from . import limits, plots, programs, results
 
 OURS = "ours"
 HUGE_PAGES = "ours, huge pages"
@@ -228,17 +228,58 @@ def targets(r):
     ]
 
 
+def limit_targets(r):
+    """The same of memory limits"""
+    auto, best = "ours, auto", "stock, best constant"
+    churn = [c[0] for c in limits.CHURN]
+
+    def kills(program):
+        found = r.values("limits", program, auto, "killed")
+        return sum(found) if found else None
+
+    def steps():
+        found = [r.ratio("limits", p, auto, "steps", base=best) for p in churn[:3]]
+        return None if None in found else min(found)
+
+    def wall(program):
+        return r.ratio("limits", program, auto, "wall", base="no limit")
+
+    raised = r.values("limits", limits.NEARLY_FULL, OURS, "raised")
+    leaks = r.values("limits", limits.LEAK, auto, "to_the_end")
+    followed = r.values("limits", limits.LOWERED, auto, "followed")
+    return [(f"in a cgroup, {p}: kills", 0, kills(p)) for p in churn] + [
+        ("the first three: blocks replaced, to stock's with its best constant, the worst",
+         -1.0, steps()),
+        (f"{limits.QUARTER[0][0]}: wall, to that without a limit", 1.1,
+         wall(limits.QUARTER[0][0])),
+        (f"{limits.QUARTER[1][0]}: wall", 1.25, wall(limits.QUARTER[1][0])),
+        ("collection, of the CPU, at 1.3 x", 0.5,
+         r.median("limits", limits.COLLECTION, auto, "collecting")),
+        ("the limit is lowered to 1.5 x live: s until it is followed, at most", 1.0,
+         max(followed, default=None)),
+        ("a leak: s from nine tenths of the limit to `Out_of_memory`, at most", 30,
+         max(leaks, default=None)),
+        ("a leak: kills", 0, kills(limits.LEAK)),
+        ("live below 0.9 x `Xheap_limit`: raises", 0, sum(raised) if raised else None),
+        ("memory is short: ms until 1 GiB is given back", 150,
+         r.median("limits", limits.SHORTAGE, OURS, "given_back")),
+        ("far from its limit: instructions, to those without one", 1.001,
+         r.ratio("limits", limits.far_label(programs.CHURN[0]), "auto", "instructions",
+                 base="none")),
+    ]
+
+
 def target_table(all_results):
     rows = []
-    for lines in zip(*(targets(r) for r in all_results)):
+    for lines in zip(*(targets(r) + limit_targets(r) for r in all_results)):
         what, bound, _ = lines[0]
         cells = []
         for _, _, value in lines:
             reached = value is not None and (
-                value <= bound if bound > 0 else value >= -bound)
+                value <= bound if bound >= 0 else value >= -bound)
             shown = "not measured" if value is None else figure_beside(value, abs(bound))
             cells.append(shown if reached or value is None else f"**{shown}**, missed")
-        limit = f"≤ {bound:g}" if bound > 0 else f"≥ {-bound:g}"
+        limit = f"≥ {-bound:g}" if bound < 0 else f"≤ {bound:g}" if bound else "0"
         rows.append([what, limit] + cells)
     return table(["what, ratio to stock", "target"] + [r.title for r in all_results],
                  rows)
@@ -377,6 +418,7 @@ A parent with 200 MiB of state, and its workers; *sharing* is `Xfork_share=on`.
 LIMITS_TIMES = {
     "to_the_end": "seconds from nine tenths of the limit to Out_of_memory",
     "followed": "seconds until no more is used",
+    "collecting": "part of the time that is major collection",
     "given_back": "ms from the sign until at most 64 MiB are left"}
 
 
@@ -401,6 +443,10 @@ runs of stock's survive.
                 lines.append(f"{p}: {what}: {statistics.median(found):.3g}, at most "
                              f"{max(found):.3g} ({len(found)} "
                              f"run{'s' * (len(found) > 1)}).\n")
+    raised = r.values("limits", limits.NEARLY_FULL, OURS, "raised")
+    if raised:
+        lines.append(f"{limits.NEARLY_FULL}: `Out_of_memory` in {sum(raised)} of "
+                     f"{len(raised)} runs.\n")
     for p in r.programs("limits"):
         far = r.ratio("limits", p, "auto", "instructions", base="none")
         if far is not None:

@@ -122,11 +122,14 @@ def pad(directory, layout):
 
 
 class Compiled:
-    """The executables of one program: for each runtime, and each layout."""
+    """The executables of one program: for each runtime, and each layout.  With
+    [libraries] of OCaml's, and C that is in files [beside] it."""
 
-    def __init__(self, source, directory):
+    def __init__(self, source, directory, libraries=("unix",), beside=()):
         self.source = source
         self.directory = directory
+        self.libraries = libraries
+        self.beside = beside
         self.name = os.path.splitext(os.path.basename(source))[0]
 
     def executable(self, runtime, layout=0, bytecode=False):
@@ -137,14 +140,16 @@ class Compiled:
             return exe
         os.makedirs(directory, exist_ok=True)
         pad_module = shutil.copy(pad(self.directory, layout), directory)
-        source = shutil.copy(self.source, directory)
+        sources = [shutil.copy(f, directory) for f in (*self.beside, self.source)]
         suffix, compiler = ("cma", runtime.ocamlc) if bytecode else (
             "cmxa", runtime.ocamlopt)
-        unix = [] if runtime.is_ocaml4 else ["-I", "+unix"]
-        command = [compiler] + unix + [f"unix.{suffix}"] + runtime.flags
+        command = [compiler] + runtime.flags
+        for library in self.libraries:
+            command += [] if runtime.is_ocaml4 else ["-I", f"+{library}"]
+            command.append(f"{library}.{suffix}")
         command += ["-custom"] if bytecode else ["-O3"]
         result = subprocess.run(
-            command + [pad_module, source, "-o", exe], cwd=directory,
+            command + [pad_module, *sources, "-o", exe], cwd=directory,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         if result.returncode != 0:
             raise SystemExit(f"bench: {' '.join(command)}: {result.stdout}")

@@ -13,7 +13,6 @@
 #define CAML_INTERNALS
 
 #include <malloc.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -73,9 +72,12 @@ void caml_heap_trim_malloc(void) {
     malloc_trim(0);
 }
 
-size_t caml_heap_malloced(void) {
+bool caml_heap_malloced(struct caml_heap_malloced* malloced) {
   struct mallinfo2 m = mallinfo2();
-  return m.uordblks + m.hblkhd;
+  *malloced = (struct caml_heap_malloced){
+    .large = m.hblkhd, .small = m.uordblks
+  };
+  return true;
 }
 
 #else
@@ -84,8 +86,9 @@ size_t caml_heap_malloced(void) {
 void caml_heap_trim_malloc(void) {
 }
 
-size_t caml_heap_malloced(void) {
-  return 0;
+bool caml_heap_malloced(struct caml_heap_malloced* malloced) {
+  (void)malloced;
+  return false;
 }
 
 #endif

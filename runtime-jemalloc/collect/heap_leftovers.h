@@ -16,6 +16,7 @@
 #ifndef CAML_HEAP_LEFTOVERS_H
 #define CAML_HEAP_LEFTOVERS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Gives back the pages of the free part of the calling domain's minor heap, but
@@ -27,7 +28,11 @@ void caml_heap_release_minor(void);
    thread. */
 void caml_heap_trim_malloc(void);
 
-/* Bytes that were malloc'ed and not freed; 0 if the C library does not say. */
-size_t caml_heap_malloced(void);
+/* Bytes that were malloc'ed and not freed: in blocks that are so large that
+   each is mapped for itself, and in others */
+struct caml_heap_malloced { size_t large, small; };
+
+/* False if the C library does not say. */
+bool caml_heap_malloced(struct caml_heap_malloced* malloced);
 
 #endif /* CAML_HEAP_LEFTOVERS_H */

@@ -23,6 +23,7 @@
 #include <unistd.h>
 #include "caml/domain.h"
 #include "caml/domain_state.h"
+#include "caml/fiber.h"
 #include "caml/misc.h"
 #include "caml/shared_heap.h"
 #include "caml/signals.h"
@@ -54,7 +55,10 @@ static struct {
   struct caml_ranked_mutex lock; /* of all but atomics */
   struct caml_memory_policy policy;
   struct caml_container container;
-  const struct caml_container_level* level; /* the tightest, or NULL */
+  const char* by; /* who sets the limit: the directory of a cgroup, the name of
+                     an rlimit, or "" */
+  size_t most, told; /* what is set there, and what was last told of it, 0 if
+                        nothing was */
   uint64_t found, looked; /* when cgroups were looked for, and limits read,
                              ns */
   _Atomic uint64_t next_room; /* when garbage may be collected for a block,
@@ -63,8 +67,8 @@ static struct {
   _Atomic size_t enough;  /* bytes in use from which on it is, too */
   _Atomic size_t large;   /* of a block that there is to be room for, bytes */
   _Atomic bool exhausted, trim;
-  bool told, reported;
-} memory;
+  bool reported;
+} memory = { .by = "" };
 
 struct caml_memory_shown caml_memory_shown;
 
@@ -81,20 +85,30 @@ bool caml_memory_is_limited(void) {
 
 /* The limits */
 
-static void add_rlimit(struct caml_memory_limits* limits, int resource,
-                       size_t process, size_t used) {
+static void add_bound(struct caml_memory_limits* limits, size_t process,
+                      const char* by, struct caml_memory_bound bound) {
+  size_t before = limits->soft;
+  caml_memory_add_bound(limits, process, bound);
+  if (limits->soft >= before) return;
+  memory.by = by;
+  memory.most = bound.most;
+}
+
+static void add_rlimit(struct caml_memory_limits* limits, const char* name,
+                       int resource, size_t process, size_t used) {
   struct rlimit r;
   if (getrlimit(resource, &r) != 0 || r.rlim_cur == RLIM_INFINITY) return;
-  caml_memory_add_bound(limits, process, (struct caml_memory_bound){
+  add_bound(limits, process, name, (struct caml_memory_bound){
     .most = (size_t)r.rlim_cur, .used = used, .shared = false
   });
 }
 
 static void add_container(struct caml_memory_limits* limits, size_t process) {
   struct caml_container_limit l = { .used = 0 };
-  memory.level = caml_container_tightest(&memory.container, &l);
-  if (memory.level == NULL) return;
-  caml_memory_add_bound(limits, process, (struct caml_memory_bound){
+  const struct caml_container_level* level =
+    caml_container_tightest(&memory.container, &l);
+  if (level == NULL) return;
+  add_bound(limits, process, level->path, (struct caml_memory_bound){
     .most = l.most, .used = l.used, .shared = true
   });
 }
@@ -113,18 +127,27 @@ static struct caml_memory_limits limits(const struct caml_process* p,
     .soft = CAML_MEMORY_NO_LIMIT, .hard = CAML_MEMORY_NO_LIMIT,
     .cpu = (int)caml_heap_knob_get(CAML_KNOB_memory_limit_cpu)
   };
-  memory.level = NULL;
   if (set > 0) l.soft = (size_t)set;
+  memory.by = "";
+  memory.most = l.soft;
   if (set != CAML_MEMORY_LIMIT_AUTO) return l;
   find_container(now);
   add_container(&l, p->anonymous);
-  add_rlimit(&l, RLIMIT_AS, p->anonymous, p->address_space);
-  add_rlimit(&l, RLIMIT_DATA, p->anonymous, p->data);
+  add_rlimit(&l, "RLIMIT_AS", RLIMIT_AS, p->anonymous, p->address_space);
+  add_rlimit(&l, "RLIMIT_DATA", RLIMIT_DATA, p->anonymous, p->data);
   return l;
 }
 
 static uint64_t shown_limit(size_t limit) {
   return limit == CAML_MEMORY_NO_LIMIT ? UINT64_MAX : limit;
+}
+
+static bool is_of_cgroup(void) {
+  return memory.by[0] == '/';
+}
+
+static const char* cgroup(void) {
+  return is_of_cgroup() ? memory.by : "";
 }
 
 static void show(void) {
@@ -133,18 +156,23 @@ static void show(void) {
   s->process = p->seen.process;
   s->soft = shown_limit(p->limits.soft);
   s->hard = shown_limit(p->limits.hard);
-  strcpy(s->cgroup, memory.level == NULL ? "" : memory.level->path);
+  strcpy(s->cgroup, cgroup());
 }
 
-/* The first that is found */
+/* What is set, when that has changed: what it means for the process changes
+   with what others take. */
 static void tell_limit(void) {
-  bool some = memory.policy.limits.soft != CAML_MEMORY_NO_LIMIT;
-  if (!some || memory.told) return;
-  memory.told = true;
-  caml_gc_message(0x20, "Memory limit: %zuk%s%s\n",
-                  memory.policy.limits.soft >> 10,
-                  memory.level == NULL ? "" : ", of cgroup ",
-                  memory.level == NULL ? "" : memory.level->path);
+  const struct caml_memory_limits* l = &memory.policy.limits;
+  if (memory.most == memory.told) return;
+  memory.told = memory.most;
+  if (l->soft == CAML_MEMORY_NO_LIMIT)
+    caml_gc_message(0x20, "Memory limit: none\n");
+  else if (l->hard == CAML_MEMORY_NO_LIMIT)
+    caml_gc_message(0x20, "Memory limit: %zuk\n", l->soft >> 10);
+  else
+    caml_gc_message(0x20, "Memory limit: %zuk, %zuk hard, of %s%s\n",
+                    l->soft >> 10, l->hard >> 10,
+                    is_of_cgroup() ? "cgroup " : "", memory.by);
 }
 
 /* A look at the process */
@@ -332,19 +360,40 @@ static size_t less(size_t a, size_t b) {
   return a > b ? a - b : 0;
 }
 
+/* That which runs, with those of the effect handlers that it is in.  A fiber
+   that waits is known to the heap's blocks only. */
+static size_t stack_size(void) {
+  size_t size = 0;
+  for (struct stack_info* s = Caml_state->current_stack; s != NULL;
+       s = Stack_parent(s))
+    size += (size_t)((char*)(s->handler + 1) - (char*)s);
+  return size;
+}
+
+/* A stack is among what is malloc'ed: if it is large, among the large. */
+static size_t print_malloced(size_t stack) {
+  struct caml_heap_malloced m;
+  if (!caml_heap_malloced(&m)) return stack;
+  print_part("large blocks of malloc: bigarrays, C", less(m.large, stack));
+  print_part("small ones: bigarrays, stacks of other fibers, C",
+             less(m.small, less(stack, m.large)));
+  return m.large + m.small;
+}
+
 /* What is where, by what was last seen */
 static void report(void) {
   const struct caml_memory_policy* p = &memory.policy;
-  size_t heap = p->seen.in_use, malloced = caml_heap_malloced();
+  size_t heap = p->seen.in_use, stack = stack_size();
   size_t minor = Bsize_wsize(Caml_state->minor_heap_wsz)
     * (size_t)atomic_load(&caml_num_domains_running);
-  size_t known = heap + p->seen.unused + minor + malloced;
+  size_t known = heap + p->seen.unused + minor;
   fprintf(stderr, "Out of memory: the process takes %zu MiB, and may take %zu "
           "(Xmemory_limit)\n", p->seen.process >> 20, p->limits.soft >> 20);
   print_part("blocks of the major heap that live", p->marked);
   print_part("the rest of the major heap", less(heap, p->marked));
   print_part("minor heaps", minor);
-  print_part("malloc'ed: bigarrays, stacks of fibers, C", malloced);
+  print_part("the stack that runs", stack);
+  known += print_malloced(stack);
   print_part("the rest: stacks of threads, mapped memory",
              less(p->seen.process, known));
 }
@@ -380,7 +429,7 @@ void caml_memory_state(bool now, struct caml_memory_state* state) {
   if (caml_memory_is_limited() && memory.looked != 0) {
     state->soft = memory.policy.limits.soft;
     state->hard = memory.policy.limits.hard;
-    if (memory.level != NULL) strcpy(state->cgroup, memory.level->path);
+    strcpy(state->cgroup, cgroup());
   }
   unlock();
 }

@@ -2,6 +2,9 @@
    block, by a program that does nothing but allocate.  KIND is small,
    bigarrays (half of it in these), or leak.  Prints how many blocks it
    replaced.
+   churn MIB SECONDS collection: prints which part of the time the major
+   collector took, 1/10000.
+   churn MIB SECONDS idle: MIB that are garbage, in a program that sleeps.
    churn MIB ROUNDS quarter: does that a quarter of the time, and computes in
    the rest, for so many rounds.  Prints which part it really was, percent. *)
 
@@ -52,10 +55,46 @@ let quarter rounds =
   Printf.printf "%.0f\n%!"
     (100. *. !replacing /. (Unix.gettimeofday () -. began))
 
+(* The outermost of its phases, by the program's own events *)
+let collection () =
+  let open Runtime_events in
+  let began = ref 0L and depth = ref 0 and collecting = ref 0L in
+  let at time = Timestamp.to_int64 time in
+  let runtime_begin _ time = function
+    | EV_MAJOR -> if !depth = 0 then began := at time; incr depth
+    | _ -> () in
+  let runtime_end _ time = function
+    | EV_MAJOR ->
+      decr depth;
+      if !depth = 0 then
+        collecting := Int64.(add !collecting (sub (at time) !began))
+    | _ -> () in
+  let lost_events _ n = failwith (Printf.sprintf "%d events are lost" n) in
+  let callbacks =
+    Callbacks.create ~runtime_begin ~runtime_end ~lost_events () in
+  let a = fill lives in
+  start ();
+  let cursor = create_cursor None and start = Unix.gettimeofday () in
+  let steps = ref 0 in
+  while Unix.gettimeofday () < start +. seconds do
+    replace a !steps;
+    steps := !steps + 4000;
+    ignore (read_poll cursor callbacks None)
+  done;
+  Printf.printf "%.0f\n%!"
+    (Int64.to_float !collecting /. (Unix.gettimeofday () -. start) /. 1e5)
+
+let idle () =
+  ignore (Sys.opaque_identity (fill lives));
+  print_endline "idle";
+  Unix.sleepf seconds
+
 let rec leak l = leak (Array.make 30 0 :: l)
 
 let () =
   if kind = "leak" then leak []
+  else if kind = "collection" then collection ()
+  else if kind = "idle" then idle ()
   else if kind = "quarter" then quarter (int_of_float seconds)
   else if workers = 0 then churn ()
   else

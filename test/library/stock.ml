@@ -18,6 +18,14 @@ let () =
   unavailable "Knob.all" (fun () -> ignore (Knob.all ()));
   unavailable "pressure" (fun () -> ignore (pressure ()));
   unavailable "on_limit" (fun () -> ignore (on_limit ignore));
+  unavailable "Limit.get" (fun () -> ignore (Limit.get ()));
+  unavailable "Limit.set" (fun () -> Limit.(set Auto));
+  unavailable "Limit.state" (fun () -> ignore (Limit.state ()));
+  unavailable "Limit.near" (fun () -> ignore (Limit.near ()));
+  unavailable "Limit.on_soft" (fun () -> ignore (Limit.on_soft ignore));
+  unavailable "Limit.on_hard" (fun () -> ignore (Limit.on_hard ignore));
+  unavailable "Limit.on_pressure" (fun () ->
+    ignore (Limit.on_pressure ignore));
   unavailable "Mallctl.get" (fun () -> ignore Mallctl.(get String "version"));
   unavailable "Mallctl.set" (fun () -> Mallctl.(set Uint64 "epoch" 1L));
   unavailable "Mallctl.refresh" Mallctl.refresh;

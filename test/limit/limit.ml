@@ -240,6 +240,30 @@ let nearly_full () =
   done;
   ignore (Sys.opaque_identity a)
 
+(* Blocks of [make 0] to [make (n - 1)], in turn replaced by the next, [times]
+   times in all *)
+let rotate n times make =
+  let a = Array.init n make in
+  for k = 0 to times - 1 do
+    a.(k mod n) <- make ((k + k / n + 1) mod n)
+  done;
+  ignore (Sys.opaque_identity a)
+
+(* The same of large arrays *)
+let nearly_full_large () =
+  let n = limit * 88 / 100 / 160_000 in
+  rotate n (4 * n) (fun i -> Array.make (8000 + i * 7919 mod 24_000) i)
+
+(* And of one domain's arrays beside another one's strings *)
+let nearly_full_domains () =
+  let strings () =
+    let n = limit * 44 / 100 / 108 in
+    rotate n (n / 4) (fun i -> Bytes.create (8 + i mod 160)) in
+  let other = Domain.spawn strings in
+  let n = limit * 44 / 100 / 284 in
+  rotate n (n / 4) (fun i -> Array.make (4 + i mod 60) i);
+  Domain.join other
+
 let unlimited () =
   let block = Bytes.create (4 * limit) in
   within "unlimited" ~beyond:(4 * limit);
@@ -254,5 +278,7 @@ let () =
   | "from_c" -> from_c () | "literal" -> literal ()
   | "finalisers_large" -> finalisers_large ()
   | "nearly_full" -> nearly_full ()
+  | "nearly_full_large" -> nearly_full_large ()
+  | "nearly_full_domains" -> nearly_full_domains ()
   | "unlimited" -> unlimited ()
   | case -> fail "no case %s" case

@@ -13,10 +13,11 @@ let reset_peak () =
 
 (* Shared libraries do not count; some MiB are for what a slice comes late: by
    more if another domain waits for a processor. *)
+let peak () = Status.mib "VmHWM" - Status.mib "RssFile"
+
 let within ?(late = 32) what limit =
-  let peak = Status.mib "VmHWM" - Status.mib "RssFile" in
-  if peak > limit + limit / late + 4 then
-    fail "%s: the process took %d MiB, and may take %d" what peak limit
+  if peak () > limit + limit / late + 4 then
+    fail "%s: the process took %d MiB, and may take %d" what (peak ()) limit
 
 (* Live blocks, of which [step] replaces one *)
 let state = ref [||]
@@ -31,55 +32,65 @@ let step () =
 let churn n = for _ = 1 to n do step () done
 
 let limit () =
-  match Runtime_jemalloc.Limit.get () with
-  | Bytes n -> n / mib
-  | _ -> fail "no limit is set"
+  match Runtime_jemalloc.Limit.(state ()).soft with
+  | Some n -> n / mib
+  | None -> fail "there is no limit"
 
 let steady () =
   fill lives;
   churn (lives * 12_000);
   within "steady" (limit ())
 
+(* A limit of the system's on address space: the one in force changes with what
+   the process has of it beside its pages. *)
+let followed () =
+  fill lives;
+  for _ = 1 to 1000 do
+    churn (lives * 12);
+    let near = Runtime_jemalloc.Limit.near () in
+    if near > 1.15 then fail "followed: %.2f of the limit" near
+  done
+
+let bigarray size =
+  let open Bigarray in
+  let a = Array1.create char c_layout size in
+  Array1.fill a 'x';
+  a
+
 (* Bigarrays come and go, as large together as the heap. *)
 let bigarrays () =
-  let open Bigarray in
-  let large () =
-    let a = Array1.create char c_layout (2 * mib) in
-    Array1.fill a 'x';
-    a in
   fill (lives / 2);
-  let all = Array.init (lives / 4) (fun _ -> large ()) in
+  let all = Array.init (lives / 4) (fun _ -> bigarray (2 * mib)) in
   for i = 1 to lives * 4 do
-    all.(i mod Array.length all) <- large ();
+    all.(i mod Array.length all) <- bigarray (2 * mib);
     churn 200
   done;
   within "bigarrays" (limit ())
 
 (* All of it in bigarrays, and hardly any heap *)
 let bigarrays_alone () =
-  let open Bigarray in
-  let large () =
-    let a = Array1.create char c_layout mib in
-    Array1.fill a 'x';
-    a in
-  let all = Array.init lives (fun _ -> large ()) in
-  for i = 1 to lives * 20 do all.(i mod lives) <- large () done;
+  let all = Array.init lives (fun _ -> bigarray mib) in
+  for i = 1 to lives * 20 do all.(i mod lives) <- bigarray mib done;
   within "bigarrays alone" (limit ())
 
 (* Lowered while the program runs, and raised again *)
 let lowered () =
+  let lower = lives * 3 / 2 in
+  let goes_past what =
+    if peak () < lower + lives / 4 then
+      fail "%s: the process takes %d MiB only" what (peak ()) in
   fill lives;
   churn (lives * 6000);
-  let free = Status.mib "VmRSS" in
-  Runtime_jemalloc.Limit.set (Bytes (lives * 3 / 2 * mib));
+  goes_past "before";
+  Runtime_jemalloc.Limit.set (Bytes (lower * mib));
   churn (lives * 6000);
   reset_peak ();
   churn (lives * 6000);
-  within "lowered" (lives * 3 / 2);
+  within "lowered" lower;
   Runtime_jemalloc.Limit.set Unlimited;
+  if Runtime_jemalloc.Limit.near () <> 0. then fail "raised: there is a limit";
   churn (lives * 12_000);
-  if free > lives * 2 && Status.mib "VmRSS" < lives * 3 / 2 then
-    fail "raised: the heap stays at %d MiB" (Status.mib "VmRSS")
+  goes_past "raised"
 
 (* Large blocks: each is garbage as the next is allocated. *)
 let large () =
@@ -112,11 +123,12 @@ let domains () =
   Domain.join other;
   within ~late:10 "domains" (limit ())
 
-(* Past the limit for good: goes on for a while, then is told, by the hook
-   first, and can go on when it gives way. *)
+(* Past the limit for good, with MIB in bigarrays: goes on for a while, then is
+   told, by the hook first, and can go on when it gives way. *)
 let leak () =
   let told = ref 0 in
   let hook = Runtime_jemalloc.Limit.on_soft (fun () -> incr told) in
+  let beside = Array.init lives (fun _ -> bigarray mib) in
   let l = ref [] in
   let began = Unix.gettimeofday () in
   (match
@@ -132,13 +144,16 @@ let leak () =
    | () -> ());
   Runtime_jemalloc.Limit.remove hook;
   if !told = 0 then fail "leak: the hook was not called";
+  ignore (Sys.opaque_identity beside);
   Gc.full_major ();
   fill (limit () / 2);
   churn 100_000
 
 let () =
   match Sys.argv.(1) with
-  | "steady" -> steady () | "bigarrays" -> bigarrays ()
+  | "steady" -> steady () | "followed" -> followed ()
+  | "VmSize" | "VmData" as name -> print_int (Status.mib name)
+  | "bigarrays" -> bigarrays ()
   | "bigarrays_alone" -> bigarrays_alone ()
   | "lowered" -> lowered () | "large" -> large () | "forked" -> forked ()
   | "domains" -> domains () | "leak" -> leak ()

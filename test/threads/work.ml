@@ -3,6 +3,7 @@
 
 external touch_tls : int -> int = "work_touch_tls"
 external bind : unit -> bool = "work_bind"
+external unshare_user : unit -> string = "work_unshare_user"
 
 (* MiB *)
 let rss () =
@@ -88,7 +89,7 @@ let scheduling () =
       List.nth fields 38 in
     let made = List.filter (fun t -> not (List.mem t before)) (others ()) in
     let main = string_of_int (Unix.getpid ()) in
-    assert (List.length made = 2);
+    assert (List.length made = 3);
     List.iter
       (fun t ->
          Printf.printf "%s: policy %s, %s\n" t (policy t)
@@ -98,9 +99,22 @@ let scheduling () =
       made in
   Thread.join (Thread.create work ())
 
+(* What the kernel says to a process that wants a user namespace of its own: it
+   lets none have it that has several threads. *)
+let unshare () =
+  let a = ref (grow ()) in
+  ignore (Sys.opaque_identity !a);
+  a := [||];
+  Gc.full_major ();
+  Unix.sleepf 0.3;
+  ignore (Sys.opaque_identity (grow ()));
+  Unix.sleepf 0.3;
+  print_endline (unshare_user ())
+
 let () =
   match Sys.argv.(1) with
   | "idle" -> idle ()
   | "busy" -> busy ()
   | "scheduling" -> scheduling ()
+  | "unshare" -> unshare ()
   | _ -> exit 2

@@ -1,6 +1,9 @@
 #define _GNU_SOURCE
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <string.h>
+#include <caml/alloc.h>
 #include <caml/mlvalues.h>
 
 static __thread char data[TLS_SIZE];
@@ -22,4 +25,10 @@ value work_bind(value unit) {
     if (CPU_ISSET(i, &all)) CPU_SET(i, &one);
   return Val_bool(sched_setaffinity(0, sizeof(one), &one) == 0
                   && pthread_setschedparam(pthread_self(), POLICY, &param) == 0);
+}
+
+value work_unshare_user(value unit) {
+  (void)unit;
+  return caml_copy_string(unshare(CLONE_NEWUSER) == 0 ? "done"
+                          : strerror(errno));
 }
