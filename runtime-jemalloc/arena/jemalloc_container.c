@@ -217,11 +217,12 @@ caml_container_read(const struct caml_container_level* level) {
   struct caml_container_limit limit = { .used = 0 };
   assert(level->path[0] == '/');
   if (level->v1) {
-    limit.most = read_number(level->path, "memory.limit_in_bytes");
+    limit.kills_at = read_number(level->path, "memory.limit_in_bytes");
+    limit.most = limit.kills_at;
   } else {
     size_t high = read_number(level->path, "memory.high");
-    limit.most = read_number(level->path, "memory.max");
-    if (high < limit.most) limit.most = high;
+    limit.kills_at = read_number(level->path, "memory.max");
+    limit.most = high < limit.kills_at ? high : limit.kills_at;
   }
   if (limit.most != CAML_NO_LIMIT) limit.used = used(level);
   return limit;

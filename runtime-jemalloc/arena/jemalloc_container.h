@@ -38,7 +38,8 @@ struct caml_container {
 
 /* A level's, bytes */
 struct caml_container_limit {
-  size_t most; /* CAML_NO_LIMIT: none */
+  size_t most;     /* CAML_NO_LIMIT: none */
+  size_t kills_at; /* past which the kernel kills, [most] or more; likewise */
   size_t used; /* by all that is in it, without what the kernel caches of files,
                   which it gives up first */
 };
@@ -48,8 +49,9 @@ struct caml_container_limit {
    be relative to a mount.  [root] is "" for the system's own. */
 void caml_container_find(const char* root, struct caml_container* container);
 
-/* Reads the limit of a level: memory.max or memory.high, the lesser, or
-   memory.limit_in_bytes; and what is used of it, if there is one. */
+/* Reads the limit of a level: memory.max or memory.high, past which the kernel
+   does not kill, the lesser, or memory.limit_in_bytes; and what is used of it,
+   if there is one. */
 struct caml_container_limit
 caml_container_read(const struct caml_container_level* level);
 

@@ -58,16 +58,11 @@ static bool fits(size_t size, size_t max) {
    that might make some; or NULL */
 static caml_domain_state* _Atomic refused;
 
-/* Finalisers may make room, when OCaml code may run. */
-static bool finalisers_wait(void) {
-  return Caml_state->final_info->todo_head != NULL;
-}
-
 /* C code whose pointers a collection would break goes past the limit, by an
-   eighth at most, and the program pays at its next safe point.  So does a block
-   for which finalisers may make room then. */
+   eighth and its last block at most, and the program pays at its next safe
+   point. */
 static bool may_pass(size_t size, size_t max) {
-  return size <= max && (fits(size, max + max / 8) || finalisers_wait());
+  return size <= max && caml_heap_in_use() <= max + max / 8;
 }
 
 /* Was the block that is asked for refused?  Only its own domain forgets it. */
@@ -134,6 +129,11 @@ static bool make_room(size_t size, size_t max) {
   if (!fits(size, max) && caml_heap_may_compact_unasked()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
   return fits(size, max);
+}
+
+/* Finalisers may make room, when OCaml code may run. */
+static bool finalisers_wait(void) {
+  return Caml_state->final_info->todo_head != NULL;
 }
 
 static void make_room_in_heap(size_t size) {

@@ -99,7 +99,7 @@ static void add_rlimit(struct caml_memory_limits* limits, const char* name,
   struct rlimit r;
   if (getrlimit(resource, &r) != 0 || r.rlim_cur == RLIM_INFINITY) return;
   add_bound(limits, process, name, (struct caml_memory_bound){
-    .most = (size_t)r.rlim_cur, .used = used, .shared = false
+    .most = (size_t)r.rlim_cur, .used = used, .shared = false, .kills = false
   });
 }
 
@@ -109,7 +109,11 @@ static void add_container(struct caml_memory_limits* limits, size_t process) {
     caml_container_tightest(&memory.container, &l);
   if (level == NULL) return;
   add_bound(limits, process, level->path, (struct caml_memory_bound){
-    .most = l.most, .used = l.used, .shared = true
+    .most = l.most, .used = l.used, .shared = true, .kills = false
+  });
+  if (l.kills_at == CAML_NO_LIMIT) return;
+  add_bound(limits, process, level->path, (struct caml_memory_bound){
+    .most = l.kills_at, .used = l.used, .shared = true, .kills = true
   });
 }
 
@@ -138,8 +142,12 @@ static struct caml_memory_limits limits(const struct caml_process* p,
   return l;
 }
 
+static bool is_none(size_t limit) {
+  return limit >= CAML_MEMORY_NEVER;
+}
+
 static uint64_t shown_limit(size_t limit) {
-  return limit == CAML_MEMORY_NO_LIMIT ? UINT64_MAX : limit;
+  return is_none(limit) ? UINT64_MAX : limit;
 }
 
 static bool is_of_cgroup(void) {
@@ -163,16 +171,20 @@ static void show(void) {
    with what others take. */
 static void tell_limit(void) {
   const struct caml_memory_limits* l = &memory.policy.limits;
+  const char* by;
   if (memory.most == memory.told) return;
   memory.told = memory.most;
-  if (l->soft == CAML_MEMORY_NO_LIMIT)
+  by = is_of_cgroup() ? "cgroup " : "";
+  if (is_none(l->soft))
     caml_gc_message(0x20, "Memory limit: none\n");
-  else if (l->hard == CAML_MEMORY_NO_LIMIT)
+  else if (memory.by[0] == '\0')
     caml_gc_message(0x20, "Memory limit: %zuk\n", l->soft >> 10);
+  else if (is_none(l->hard))
+    caml_gc_message(0x20, "Memory limit: %zuk, of %s%s\n", l->soft >> 10, by,
+                    memory.by);
   else
     caml_gc_message(0x20, "Memory limit: %zuk, %zuk hard, of %s%s\n",
-                    l->soft >> 10, l->hard >> 10,
-                    is_of_cgroup() ? "cgroup " : "", memory.by);
+                    l->soft >> 10, l->hard >> 10, by, memory.by);
 }
 
 /* A look at the process */
@@ -428,7 +440,8 @@ void caml_memory_state(bool now, struct caml_memory_state* state) {
   };
   if (caml_memory_is_limited() && memory.looked != 0) {
     state->soft = memory.policy.limits.soft;
-    state->hard = memory.policy.limits.hard;
+    state->hard = is_none(memory.policy.limits.hard) ? CAML_NO_LIMIT
+      : memory.policy.limits.hard;
     strcpy(state->cgroup, cgroup());
   }
   unlock();

@@ -62,8 +62,9 @@ void caml_memory_add_bound(struct caml_memory_limits* limits, size_t process,
                            struct caml_memory_bound b) {
   lower(&limits->soft,
         of_bound(percent_of(b.most, CAML_MEMORY_SOFT), process, b));
-  lower(&limits->hard,
-        of_bound(percent_of(b.most, CAML_MEMORY_HARD), process, b));
+  lower(&limits->hard, b.kills
+        ? of_bound(percent_of(b.most, CAML_MEMORY_HARD), process, b)
+        : CAML_MEMORY_NEVER);
 }
 
 static double min2(double a, double b) {

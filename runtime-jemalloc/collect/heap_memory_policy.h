@@ -31,9 +31,12 @@
 #include <stdint.h>
 
 #define CAML_MEMORY_NO_LIMIT ((size_t)-1)
+#define CAML_MEMORY_NEVER (CAML_MEMORY_NO_LIMIT / 2)
 
 struct caml_memory_limits {
-  size_t soft, hard; /* of the process; CAML_MEMORY_NO_LIMIT */
+  size_t soft, hard; /* of the process; CAML_MEMORY_NO_LIMIT.  What lives past
+                        [hard], or past [soft] where there is no [hard], is
+                        told; CAML_MEMORY_NEVER: nothing is. */
   int cpu; /* percent of the time that collection may take to keep to [soft], 1
               to 100 */
 };
@@ -43,6 +46,8 @@ struct caml_memory_bound {
   size_t most;
   size_t used; /* of it, by now */
   bool shared; /* with other processes, whose use counts */
+  bool kills;  /* Past it the system kills.  Else it refuses more memory, which
+                  the program sees, or slows the process down. */
 };
 
 /* Of limits that the system sets, so much is the soft one, percent, and the

@@ -66,6 +66,7 @@ static void version_2(void** state) {
   find();
   assert_int_equal(container.levels, 3);
   assert_int_equal(tightest().most, 800000);
+  assert_int_equal(tightest().kills_at, 1000000);
   assert_int_equal(tightest().used, 510000);
   file("cg/unified/a.slice/b.scope/memory.high", "max\n");
   assert_int_equal(tightest().most, 1000000);

@@ -301,7 +301,7 @@ static struct caml_memory_limits bound(size_t used, size_t process_takes,
                                        bool shared) {
   struct caml_memory_limits l = { .soft = NONE, .hard = NONE, .cpu = 50 };
   caml_memory_add_bound(&l, process_takes, (struct caml_memory_bound){
-    .most = 1000 * MIB, .used = used, .shared = shared
+    .most = 1000 * MIB, .used = used, .shared = shared, .kills = shared
   });
   return l;
 }
@@ -322,6 +322,22 @@ static void address_space_is_what_is_left(void** state) {
   assert_in_range(bound(950 * MIB, 300 * MIB, false).soft, 249 * MIB,
                   250 * MIB);
   assert_int_equal(bound(2000 * MIB, 300 * MIB, false).soft, 0);
+  assert_int_equal(bound(700 * MIB, 300 * MIB, false).hard, CAML_MEMORY_NEVER);
+}
+
+/* Where the system does not kill, the program goes past its limit however long
+   what lives does not fit. */
+static void who_is_not_killed_is_not_told(void** state) {
+  (void)state;
+  limit(200 * MIB, CAML_MEMORY_NEVER);
+  for (int i = 0; i < 200; i++) {
+    run_cycle(1000 * MIB);
+    assert_false(caml_memory_policy_is_exhausted(&policy));
+  }
+  limit(200 * MIB, NONE);
+  for (int i = 0; i < 200 && !caml_memory_policy_is_exhausted(&policy); i++)
+    run_cycle(1000 * MIB);
+  assert_true(caml_memory_policy_is_exhausted(&policy));
 }
 
 static void nothing_overflows(void** state) {
@@ -359,6 +375,7 @@ int main(void) {
     cmocka_unit_test_setup(free_pages_go_back_near_the_limit, setup),
     cmocka_unit_test_setup(a_bound_is_shared_by_use, setup),
     cmocka_unit_test_setup(address_space_is_what_is_left, setup),
+    cmocka_unit_test_setup(who_is_not_killed_is_not_told, setup),
     cmocka_unit_test_setup(nothing_overflows, setup),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
