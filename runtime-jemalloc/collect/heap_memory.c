@@ -94,12 +94,24 @@ static void add_bound(struct caml_memory_limits* limits, size_t process,
   memory.most = bound.most;
 }
 
+static size_t less(size_t a, size_t b) {
+  return a > b ? a - b : 0;
+}
+
+/* Address space that the heap has mapped and does not use is there to be used
+   again. */
+static size_t reusable(void) {
+  return less(caml_extents_mapped(&caml_heap.arena.extents),
+              caml_heap_in_use() + atomic_load(&caml_heap.in_use.shared));
+}
+
 static void add_rlimit(struct caml_memory_limits* limits, const char* name,
                        int resource, size_t process, size_t used) {
   struct rlimit r;
   if (getrlimit(resource, &r) != 0 || r.rlim_cur == RLIM_INFINITY) return;
   add_bound(limits, process, name, (struct caml_memory_bound){
-    .most = (size_t)r.rlim_cur, .used = used, .shared = false, .kills = false
+    .most = (size_t)r.rlim_cur, .used = less(used, reusable()),
+    .shared = false, .kills = false
   });
 }
 
@@ -366,10 +378,6 @@ bool caml_memory_is_exhausted(void) {
 
 static void print_part(const char* what, size_t bytes) {
   fprintf(stderr, "%10zu MiB %s\n", bytes >> 20, what);
-}
-
-static size_t less(size_t a, size_t b) {
-  return a > b ? a - b : 0;
 }
 
 /* That which runs, with those of the effect handlers that it is in.  A fiber
