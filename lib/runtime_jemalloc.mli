@@ -145,8 +145,8 @@ val share_heap : unit -> unit
 
 val unshare_heap : unit -> unit
 (** Takes back into the heap what this process shares, for the collector to do
-    with as with the rest, and ends two major cycles for that. From now on forks do
-    as the knob says. Other processes are not concerned. *)
+    with as with the rest, and ends two major cycles for that. From now on forks
+    do as the knob says. Other processes are not concerned. *)
 
 (** {1 Knobs}
 

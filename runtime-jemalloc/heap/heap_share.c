@@ -609,9 +609,9 @@ static size_t scan_some(void) {
   return s.words;
 }
 
-/* Garbage is unmarked, so that the end of the cycle finds it; what was not known
-   to be garbage is alive until the next has found out.  Another domain may be
-   changing the tag of a lazy value. */
+/* Garbage is unmarked, so that the end of the cycle finds it; what was not
+   known to be garbage is alive until the next has found out.  Another domain
+   may be changing the tag of a lazy value. */
 static void colour(piece p, header_t* hp) {
   _Atomic header_t* at = (_Atomic header_t*)hp;
   header_t hd = atomic_load(at), to;
