@@ -21,8 +21,6 @@ let refused n =
     assert (m = "Runtime_jemalloc.Limit.set: Bytes takes 1 and more")
 
 let none () =
-  assert (get () = Auto);
-  set Unlimited;
   let s = state () in
   assert (get () = Unlimited);
   assert (s.soft = None && s.hard = None && s.cgroup = None);
@@ -63,6 +61,8 @@ let auto () =
   set Unlimited
 
 let () =
+  assert (get () = Auto); (* the default *)
+  set Unlimited;
   none ();
   match Sys.argv.(1) with
   | "set" -> bytes (); set Unlimited; none ()
