@@ -66,6 +66,7 @@ static struct {
   _Atomic uint64_t next;  /* when the next look is due, ns */
   _Atomic size_t enough;  /* bytes in use from which on it is, too */
   _Atomic size_t large;   /* of a block that there is to be room for, bytes */
+  _Atomic bool some;      /* there is a limit */
   _Atomic bool exhausted, trim;
   bool reported;
 } memory = { .by = "" };
@@ -209,6 +210,7 @@ static void schedule(uint64_t now, size_t in_use) {
   atomic_store(&memory.enough, in_use + left / LOOK_PART);
   atomic_store(&memory.next, now + (near ? NEAR : FAR));
   atomic_store(&memory.large, soft / LARGE_PART);
+  atomic_store(&memory.some, soft != CAML_MEMORY_NO_LIMIT);
 }
 
 static void look_at_limits(const struct caml_process* p, uint64_t now) {
@@ -279,13 +281,25 @@ static void give_back(bool purges) {
   if (atomic_exchange(&memory.trim, false)) caml_heap_trim_malloc();
 }
 
+/* Where there is no limit one slice in so many looks whether there is one now,
+   the first among them. */
+#define SLICES 8
+
+static bool is_left_out(void) {
+  static _Atomic unsigned slices;
+  return atomic_fetch_add(&slices, 1) % SLICES != 0;
+}
+
 double caml_memory_slice_begins(void) {
   uint64_t now;
   double part;
   bool purges = false;
   slice_began = 0;
   if (!caml_memory_is_limited()) return 0.0;
-  slice_began = now = caml_heap_now();
+  if (!atomic_load(&memory.some) && is_left_out()) return 0.0;
+  now = caml_heap_now();
+  if (!atomic_load(&memory.some) && now < atomic_load(&memory.next)) return 0.0;
+  slice_began = now;
   lock();
   if (is_due(now)) {
     look(now);
@@ -325,7 +339,7 @@ bool caml_memory_cycle_ended(const struct caml_overhead_measures* measures,
   };
   bool compacts;
   lock();
-  look(cycle.now);
+  if (is_due(cycle.now)) look(cycle.now);
   compacts = caml_memory_policy_cycle_ended(&memory.policy, &cycle);
   atomic_store(&memory.trim, caml_memory_policy_purges(&memory.policy));
   note_exhausted();
