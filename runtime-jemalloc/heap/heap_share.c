@@ -336,6 +336,8 @@ static bool is_little_shared(const struct caml_share_written* part,
 static void scan_roots(scanning_action f, scanning_action_flags flags,
                        void* data, caml_domain_state* domain);
 
+static bool do_step(void);
+
 static void begin_marking(void) {
   caml_share_written_begin(share.part);
   marking.gives_back = false;
@@ -565,8 +567,13 @@ static void scan_roots(scanning_action f, scanning_action_flags flags,
     atomic_store(&share.to_be_given_back, false);
   if (s.pages == NULL) return;
   lock();
-  if (f == caml_darken) begin_marking();
-  else scan_part(&s);
+  if (f == caml_darken) {
+    begin_marking();
+    /* Beside domains that run, steps are not known to be sound. */
+    while (!caml_domain_alone() && do_step()) {}
+  } else {
+    scan_part(&s);
+  }
   unlock();
 }
 
@@ -639,21 +646,26 @@ static size_t colour_some(void) {
   return is_large(*p) ? 1 : STEP_WORDS;
 }
 
-static size_t do_step(void) {
+/* False: there was none. */
+static bool do_step_of(intnat* budget) {
   switch (marking.stage) {
-    case STAGE_READS: return read_some();
-    case STAGE_SCANS: return scan_some();
-    case STAGE_COLOURS: return colour_some();
+    case STAGE_READS: *budget -= (intnat)read_some(); return true;
+    case STAGE_SCANS: *budget -= (intnat)scan_some(); return true;
+    case STAGE_COLOURS: *budget -= (intnat)colour_some(); return true;
     case STAGE_NONE: break;
   }
-  return 0;
+  return false;
+}
+
+static bool do_step(void) {
+  intnat budget = 0;
+  return do_step_of(&budget);
 }
 
 bool caml_share_mark_some(intnat* budget) {
   bool some;
   lock();
-  some = marking.stage != STAGE_NONE;
-  if (some) *budget -= (intnat)do_step();
+  some = do_step_of(budget);
   unlock();
   return some;
 }
