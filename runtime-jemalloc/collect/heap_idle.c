@@ -37,8 +37,8 @@ bool caml_heap_stands_in(void) {
 #define LEAST_HEAP ((size_t)4 << 20)
 
 /* But where the process has taken so many bytes its custom blocks may hold
-   them.  That is looked at every 10 ms at most, ns: no processor touches that
-   much in less. */
+   them.  That is looked at every 10 ms at most, ns: page faults for as much
+   take about as long. */
 #define LEAST_PROCESS ((size_t)32 << 20)
 #define SIZE_LOOKS (10 * NS_PER_MS)
 

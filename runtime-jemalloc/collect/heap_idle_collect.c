@@ -101,12 +101,15 @@ static size_t held(void) {
   return caml_heap_in_use() + caml_arena_dirty(&caml_heap.arena);
 }
 
+static size_t less(size_t a, size_t b) {
+  return a > b ? a - b : 0;
+}
+
 /* Bytes that the process takes beside its heap, without files: minor heaps,
    stacks, what C code has malloc'ed */
 static size_t outside_of_heap(void) {
-  size_t heap = caml_heap_in_use() + caml_arena_unused(&caml_heap.arena);
-  size_t process = caml_process_read().anonymous;
-  return process > heap ? process - heap : 0;
+  return less(caml_process_read().anonymous,
+              caml_heap_in_use() + caml_arena_unused(&caml_heap.arena));
 }
 
 /* Slices */
@@ -259,8 +262,8 @@ static bool may_go_on(struct caml_idle* idle) {
     && caml_idle_policy_affords(&idle->policy, caml_heap_now());
 }
 
-/* The program is back: waits until no lock of a domain has been touched for a
-   moment, and looks at what it did meanwhile. */
+/* The program is back: looks at what it has done, and lets a moment pass, in
+   which it may or may not touch a domain's lock. */
 static void let_pass(struct caml_idle* idle) {
   caml_idle_look(idle, false);
   usleep(CAML_IDLE_GAP / 1000);
@@ -452,10 +455,6 @@ static void note(size_t before, size_t returned, uint64_t spent) {
   atomic_fetch_add(&a->idle_returned, returned);
   caml_gc_message(0x10, "Idle collection: %zuk of %zuk given back in %.1f ms\n",
                   returned >> 10, before >> 10, (double)spent / 1e6);
-}
-
-static size_t less(size_t a, size_t b) {
-  return a > b ? a - b : 0;
 }
 
 /* The collection's own promotions are not the program's, but if that is back

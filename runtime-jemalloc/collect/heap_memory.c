@@ -281,13 +281,15 @@ static void give_back(bool purges) {
   if (atomic_exchange(&memory.trim, false)) caml_heap_trim_malloc();
 }
 
-/* Where there is no limit one slice in so many looks whether there is one now,
-   the first among them. */
+/* Where there is no limit one slice in so many, the first among them, looks
+   whether there is one now, if that is due. */
 #define SLICES 8
 
 static bool is_left_out(void) {
   static _Atomic unsigned slices;
-  return atomic_fetch_add(&slices, 1) % SLICES != 0;
+  return !atomic_load(&memory.some)
+    && (atomic_fetch_add(&slices, 1) % SLICES != 0
+        || caml_heap_now() < atomic_load(&memory.next));
 }
 
 double caml_memory_slice_begins(void) {
@@ -295,11 +297,8 @@ double caml_memory_slice_begins(void) {
   double part;
   bool purges = false;
   slice_began = 0;
-  if (!caml_memory_is_limited()) return 0.0;
-  if (!atomic_load(&memory.some) && is_left_out()) return 0.0;
-  now = caml_heap_now();
-  if (!atomic_load(&memory.some) && now < atomic_load(&memory.next)) return 0.0;
-  slice_began = now;
+  if (!caml_memory_is_limited() || is_left_out()) return 0.0;
+  slice_began = now = caml_heap_now();
   lock();
   if (is_due(now)) {
     look(now);

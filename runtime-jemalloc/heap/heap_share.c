@@ -336,14 +336,6 @@ static bool is_little_shared(const struct caml_share_written* part,
 static void scan_roots(scanning_action f, scanning_action_flags flags,
                        void* data, caml_domain_state* domain);
 
-static bool do_step(void);
-
-static void begin_marking(void) {
-  caml_share_written_begin(share.part);
-  marking.gives_back = false;
-  set_stage(STAGE_READS);
-}
-
 /* Once it is there, it stays: others may have one that calls it. */
 static void have_hook(void) {
   if (share.has_hook) return;
@@ -535,49 +527,30 @@ static uintptr_t scan_large(struct scan* s, piece p, uintptr_t page) {
   return page < end ? page : 0;
 }
 
-static void scan_piece(struct scan* s, piece p) {
-  uintptr_t page = 0;
-  if (!is_large(p)) {
-    scan_pool(s, p);
-    return;
-  }
-  do {
-    s->words = 0;
-    page = scan_large(s, p, page);
-  } while (page != 0);
+/* Likewise; a pool is looked at whole. */
+static uintptr_t scan_piece(struct scan* s, piece p, uintptr_t page) {
+  if (is_large(p)) return scan_large(s, p, page);
+  scan_pool(s, p);
+  return 0;
 }
 
 /* All at once */
 static void scan_part(struct scan* s) {
+  uintptr_t page = 0;
   caml_share_written_read(share.part);
-  for (size_t i = 0; i < share.n_pieces; i++) scan_piece(s, share.pieces[i]);
-}
-
-/* The part's roots are the first domain's, which there is as long as the
-   process.  Marking can put them off: what a field held as the cycle began is
-   still there, or was darkened as the field was overwritten, whatever block
-   that is in; what it holds since was alive then or is new, and marked. */
-static void scan_roots(scanning_action f, scanning_action_flags flags,
-                       void* data, caml_domain_state* domain) {
-  struct scan s = { .f = f, .data = data };
-  if (share.next_hook != NULL) share.next_hook(f, flags, data, domain);
-  s.pages = atomic_load(&caml_share_pages);
-  if (domain->id != 0 || (flags & SCANNING_ONLY_YOUNG_VALUES)) return;
-  if (f == caml_darken && s.pages == NULL)
-    atomic_store(&share.to_be_given_back, false);
-  if (s.pages == NULL) return;
-  lock();
-  if (f == caml_darken) {
-    begin_marking();
-    /* Beside domains that run, steps are not known to be sound. */
-    while (!caml_domain_alone() && do_step()) {}
-  } else {
-    scan_part(&s);
+  for (size_t i = 0; i < share.n_pieces; i += page == 0) {
+    s->words = 0;
+    page = scan_piece(s, share.pieces[i], page);
   }
-  unlock();
 }
 
 /* Steps of the marking */
+
+static void begin_marking(void) {
+  caml_share_written_begin(share.part);
+  marking.gives_back = false;
+  set_stage(STAGE_READS);
+}
 
 /* Looking at the pages takes some 25 ns each, of which marking does some three
    words.  Counted as if it were more, so that collecting a private part that is
@@ -606,10 +579,8 @@ static size_t scan_some(void) {
   bool ended = false;
   s.pages = atomic_load(&caml_share_pages);
   while (s.words < STEP_WORDS && !ended) {
-    piece p = share.pieces[marking.piece];
     s.words++;
-    if (is_large(p)) marking.page = scan_large(&s, p, marking.page);
-    else scan_pool(&s, p);
+    marking.page = scan_piece(&s, share.pieces[marking.piece], marking.page);
     ended = marking.page == 0 && next_piece();
   }
   if (ended) set_stage(marking.gives_back ? STAGE_COLOURS : STAGE_NONE);
@@ -646,8 +617,8 @@ static size_t colour_some(void) {
   return is_large(*p) ? 1 : STEP_WORDS;
 }
 
-/* False: there was none. */
-static bool do_step_of(intnat* budget) {
+/* The work is taken from the budget.  False: there was none. */
+static bool do_step(intnat* budget) {
   switch (marking.stage) {
     case STAGE_READS: *budget -= (intnat)read_some(); return true;
     case STAGE_SCANS: *budget -= (intnat)scan_some(); return true;
@@ -657,17 +628,39 @@ static bool do_step_of(intnat* budget) {
   return false;
 }
 
-static bool do_step(void) {
-  intnat budget = 0;
-  return do_step_of(&budget);
-}
-
 bool caml_share_mark_some(intnat* budget) {
   bool some;
   lock();
-  some = do_step_of(budget);
+  some = do_step(budget);
   unlock();
   return some;
+}
+
+/* Roots of the part */
+
+/* The part's roots are the first domain's, which there is as long as the
+   process.  Marking can put them off: what a field held as the cycle began is
+   still there, or was darkened as the field was overwritten, whatever block
+   that is in; what it holds since was alive then or is new, and marked. */
+static void scan_roots(scanning_action f, scanning_action_flags flags,
+                       void* data, caml_domain_state* domain) {
+  struct scan s = { .f = f, .data = data };
+  intnat work = 0; /* is not the slice's */
+  if (share.next_hook != NULL) share.next_hook(f, flags, data, domain);
+  s.pages = atomic_load(&caml_share_pages);
+  if (domain->id != 0 || (flags & SCANNING_ONLY_YOUNG_VALUES)) return;
+  if (f == caml_darken && s.pages == NULL)
+    atomic_store(&share.to_be_given_back, false);
+  if (s.pages == NULL) return;
+  lock();
+  if (f == caml_darken) {
+    begin_marking();
+    /* Beside domains that run, steps are not known to be sound. */
+    while (!caml_domain_alone() && do_step(&work)) {}
+  } else {
+    scan_part(&s);
+  }
+  unlock();
 }
 
 /* Giving back */

@@ -56,19 +56,23 @@ let busy () =
     end in
   work 10_000
 
+(* What the runtime makes each of its threads for *)
+let make_all () =
+  let a = ref (grow ()) in
+  ignore (Sys.opaque_identity !a);
+  a := [||];
+  Gc.full_major ();
+  Unix.sleepf 0.3;
+  ignore (Sys.opaque_identity (grow ()));
+  Unix.sleepf 0.3
+
 (* The threads are made by one that has another policy than the process has,
    and is bound to one processor. *)
 let scheduling () =
   let work () =
     assert (bind ());
     let before = others () in
-    let a = ref (grow ()) in
-    ignore (Sys.opaque_identity !a);
-    a := [||];
-    Gc.full_major ();
-    Unix.sleepf 0.3;
-    ignore (Sys.opaque_identity (grow ()));
-    Unix.sleepf 0.3;
+    make_all ();
     let field task name =
       let ic = open_in (Printf.sprintf "/proc/self/task/%s/status" task) in
       let rec find () =
@@ -102,13 +106,7 @@ let scheduling () =
 (* What the kernel says to a process that wants a user namespace of its own: it
    lets none have it that has several threads. *)
 let unshare () =
-  let a = ref (grow ()) in
-  ignore (Sys.opaque_identity !a);
-  a := [||];
-  Gc.full_major ();
-  Unix.sleepf 0.3;
-  ignore (Sys.opaque_identity (grow ()));
-  Unix.sleepf 0.3;
+  make_all ();
   print_endline (unshare_user ())
 
 let () =
