@@ -141,12 +141,14 @@ let domains () =
       done);
     within "domains" ~beyond:(2 * minor_heap ());
     l := [];
-    (* the other one may hold all of it *)
-    for _ = 1 to 1_000_000 do
-      try l := `Small (ref 0) ::
-        (match !l with a :: b :: _ -> [ a; b ] | l -> l)
-      with Out_of_memory -> l := []
-    done in
+    (* the other one may hold all of it; between two turns the loop is told *)
+    (try
+      for _ = 1 to 1_000_000 do
+        try l := `Small (ref 0) ::
+          (match !l with a :: b :: _ -> [ a; b ] | l -> l)
+        with Out_of_memory -> l := []
+      done
+    with Out_of_memory -> l := []) in
   for _ = 1 to 3 do
     let other = Domain.spawn (worker true) in
     worker false ();
