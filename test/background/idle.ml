@@ -30,22 +30,29 @@ let rss () =
 
 (* Peaks at 1 GiB of lists, of which one in twenty stays, here and there; then
    replaces those and makes garbage beside, with no call to the GC.  Each
-   second, in MiB: what the heap holds, and RSS. *)
-let busy seconds =
+   second, in MiB: what the heap holds, and RSS; to the end, or until it is as
+   it should be. *)
+let busy ~seconds as_it_should_be =
   let list i = List.init 2_000 (fun j -> i + j) in
   let n = 1024 * 1024 / 47 in
   let lists = Array.init n list in
   for i = 0 to n - 1 do if i mod 20 > 0 then lists.(i) <- [] done;
   let start = Unix.gettimeofday () in
-  for second = 1 to seconds do
+  let rec go_on second =
     while Unix.gettimeofday () < start +. float second do
       for _ = 1 to 100 do
         let i = Random.int (n / 20) * 20 in
         lists.(i) <- list i
       done
     done;
-    Printf.printf "%d %d\n%!" ((Gc.quick_stat ()).heap_words / 131_072) (rss ())
-  done
+    let heap = (Gc.quick_stat ()).heap_words / 131_072 and rss = rss () in
+    Printf.printf "%d %d\n%!" heap rss;
+    if second < seconds && not (as_it_should_be ~heap ~rss) then
+      go_on (second + 1) in
+  go_on 1
+
+(* The heap breathes, so a quarter is not too much. *)
+let follows ~heap ~rss = heap <= 300 && rss <= (heap * 5 / 4) + 16
 
 let () = match Sys.argv.(1) with
   | "idle" -> let_go_of 256; idle ()
@@ -64,7 +71,7 @@ let () = match Sys.argv.(1) with
     List.iter wait pids
   | "forks" ->
     let_go_of 16;
-    for i = 1 to 10_000 do
+    for i = 1 to int_of_string Sys.argv.(2) do
       if i mod 100 = 0 then let_go_of 4;
       wait (fork (fun () -> if i mod 10 = 0 then let_go_of 1))
     done;
@@ -79,7 +86,8 @@ let () = match Sys.argv.(1) with
       let after = rss () in
       if after > 16 then Printf.printf "%d: %d -> %d MiB\n" i before after
     done
-  | "busy" -> busy 8
+  | "busy" -> busy ~seconds:8 (fun ~heap:_ ~rss:_ -> false)
+  | "follows" -> busy ~seconds:60 follows
   | "exit" -> let_go_of 64; at_exit (fun () -> let_go_of 64)
   | "domains" ->
     List.init 2 (fun _ -> Domain.spawn (fun () ->
