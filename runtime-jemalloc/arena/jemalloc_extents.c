@@ -200,6 +200,45 @@ static void* get_mapping(struct caml_extents* extents, size_t size,
   return p;
 }
 
+/* jemalloc takes leaves, of 2 MiB at most, from blocks of huge pages: the first
+   has two, each of the next one more (base_block_alloc in its src/base.c).  To
+   align a block takes one more.  So LEAST is enough for four blocks, which have
+   the first ten leaves, and a part of what is mapped for the others. */
+#define LEAST_ROOM ((size_t)12 << 20)
+#define ROOM_PART 256
+
+static bool is_room(const struct caml_extents* extents) {
+  size_t size = LEAST_ROOM + caml_extents_mapped(extents) / ROOM_PART;
+  void* p = map(size & -CAML_HUGE_PAGE_SIZE);
+  if (p == NULL) return false;
+  munmap(p, size & -CAML_HUGE_PAGE_SIZE);
+  return true;
+}
+
+/* Has jemalloc a leaf, or room for one, for where [p] lies?  With the lock
+   held, here and in the next. */
+static bool may_have_leaf(struct caml_extents* extents, uintptr_t p) {
+  size_t i = p / CAML_LEAF_SPACE;
+  uint64_t bit = (uint64_t)1 << i % 64;
+  caml_ranked_mutex_assert_held(&extents->lock);
+  if (i >= CAML_LEAVES) return is_room(extents);
+  if ((extents->leaves[i / 64] & bit) == 0 && !is_room(extents)) return false;
+  extents->leaves[i / 64] |= bit;
+  return true;
+}
+
+/* A mapping of which jemalloc cannot note down where it starts and ends is lost
+   to it: it neither uses nor unmaps it (extent_grow_retained in its
+   src/extent.c).  Without room for that the mapping is unmapped, and there is
+   no memory. */
+static bool can_be_noted(struct caml_extents* extents, void* p, size_t size) {
+  uintptr_t start = (uintptr_t)p;
+  if (may_have_leaf(extents, start) && may_have_leaf(extents, start + size - 1))
+    return true;
+  if (munmap(p, size) == 0) count(&extents->dalloc, true, size);
+  return false;
+}
+
 /* A mapping for jemalloc, which is noted too.  With [data] for jemalloc's own
    data, which are not to be in huge pages.  With the lock held. */
 static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
@@ -207,7 +246,7 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   void* p;
   caml_ranked_mutex_assert_held(&extents->lock);
   p = get_mapping(extents, size, alignment);
-  if (p == NULL) return NULL;
+  if (p == NULL || (!data && !can_be_noted(extents, p, size))) return NULL;
   note_mapping(extents, (uintptr_t)p, size);
   if (!data)
     extents->ahead =

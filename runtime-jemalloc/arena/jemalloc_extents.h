@@ -92,6 +92,11 @@ struct caml_ahead {
   uintptr_t frontier, filled, end;
 };
 
+/* jemalloc finds extents by a tree that has a leaf for each GiB of 48 bits of
+   address; where pages are larger than 4 KiB, for each two GiB or four. */
+#define CAML_LEAF_SPACE ((size_t)1 << 30)
+#define CAML_LEAVES ((size_t)1 << 18)
+
 struct caml_extents {
   extent_hooks_t hooks; /* first: jemalloc hands its address to the hooks */
   size_t page; /* jemalloc's, which may be larger than the kernel's */
@@ -110,6 +115,7 @@ struct caml_extents {
   _Atomic size_t in_blocks;      /* bytes */
   struct caml_ahead ahead;
   struct caml_rest* rests; /* of the mappings that were made for small ones */
+  uint64_t leaves[CAML_LEAVES / 64]; /* a bit for each: jemalloc has it */
 };
 #undef CAML_EXTENT_COUNT
 

@@ -435,6 +435,42 @@ static void what_is_left_is_for_smaller_ones(void** state) {
   assert_int_equal(caml_extents_mapped(&extents), 0);
 }
 
+static void jemalloc_has_all_leaves(void) {
+  memset(extents.leaves, 0xff, sizeof(extents.leaves));
+}
+
+/* Room for 4 MiB, but not for what jemalloc may need to note them down */
+static void alloc_leaves_room_for_a_leaf(void** state) {
+  size_t size = 4 * MIB;
+  rlim_t old;
+  char* p;
+  (void)state;
+  not_under_a_sanitizer();
+  old = set_limit(RLIMIT_AS, smaps_size() + 2 * size);
+  p = get_aligned(size, PAGE);
+  set_limit(RLIMIT_AS, smaps_size() + 2 * size + 12 * MIB);
+  assert_null(p);
+  assert_int_equal(caml_extents_mapped(&extents), 0);
+  assert_int_equal(noted(NULL, SIZE_MAX), 0);
+  p = get(size);
+  set_limit(RLIMIT_AS, old);
+  drop(p, size);
+}
+
+static void a_leaf_is_there_for_good(void** state) {
+  size_t size = 4 * MIB;
+  rlim_t old;
+  char* p;
+  (void)state;
+  not_under_a_sanitizer();
+  jemalloc_has_all_leaves();
+  old = set_limit(RLIMIT_AS, smaps_size() + 2 * size);
+  p = get_aligned(size, PAGE);
+  set_limit(RLIMIT_AS, old);
+  assert_non_null(p);
+  drop(p, size);
+}
+
 /* Room for 2 MiB, but not for twice as much to align them */
 static void alloc_at_the_end_of_the_address_space(void** state) {
   struct rlimit old, low;
@@ -442,6 +478,7 @@ static void alloc_at_the_end_of_the_address_space(void** state) {
   char *p, *q;
   (void)state;
   not_under_a_sanitizer();
+  jemalloc_has_all_leaves();
   assert_int_equal(getrlimit(RLIMIT_AS, &old), 0);
   low = old;
   low.rlim_cur = smaps_size() + 2 * size + MIB;
@@ -541,6 +578,8 @@ int main(void) {
     T(merged_mappings_purge_as_one),
     T(small_extents_share_a_mapping),
     T(what_is_left_is_for_smaller_ones),
+    T(alloc_leaves_room_for_a_leaf),
+    T(a_leaf_is_there_for_good),
     T(alloc_at_the_end_of_the_address_space),
     T(a_block_goes_with_its_mapping),
     T(blocks_are_not_without_number),
