@@ -233,6 +233,7 @@ static bool may_have_leaf(struct caml_extents* extents, uintptr_t p) {
    no memory. */
 static bool can_be_noted(struct caml_extents* extents, void* p, size_t size) {
   uintptr_t start = (uintptr_t)p;
+  assert(p != NULL && size > 0);
   if (may_have_leaf(extents, start) && may_have_leaf(extents, start + size - 1))
     return true;
   if (munmap(p, size) == 0) count(&extents->dalloc, true, size);

@@ -58,6 +58,17 @@ static int decode(const char* text, unsigned char* data) {
   return *text == '\0' && n_bits < 6 ? length : -1;
 }
 
+int caml_pressure_above_streams(int fd) {
+  int above = fd;
+  assert(fd >= -1);
+  if (fd >= 0 && fd <= STDERR_FILENO) {
+    above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    close(fd);
+  }
+  assert(above < 0 || above > STDERR_FILENO);
+  return above;
+}
+
 /* Nothing to write is written, too. */
 static bool write_all(int fd, const void* data, int length) {
   assert(length >= 0 && length <= MOST_DATA);
@@ -91,6 +102,7 @@ static void open_path(const char* path, struct caml_pressure_source* source) {
 static bool watch_path(const char* path, const void* data, int length,
                        struct caml_pressure_source* source) {
   open_path(path, source);
+  source->fd = caml_pressure_above_streams(source->fd);
   if (source->fd >= 0 && !write_all(source->fd, data, length))
     caml_pressure_close(source);
   return source->fd >= 0;

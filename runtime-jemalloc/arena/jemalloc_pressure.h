@@ -37,6 +37,12 @@ bool caml_pressure_open(const char* root, const char* watch, const char* write,
 bool caml_pressure_take_sign(const struct caml_pressure_source* source,
                              short revents);
 
+/* A descriptor that stays open is not to be one of the standard streams: the
+   program may have been started without them, or close and open them itself.
+   Returns [fd], or else a copy that is none of these and is closed on exec, and
+   closes [fd].  -1 if there is no such copy, or if [fd] is -1. */
+int caml_pressure_above_streams(int fd);
+
 /* May be called twice. */
 void caml_pressure_close(struct caml_pressure_source* source);
 

@@ -112,7 +112,8 @@ static void close_all(void) {
 
 static bool start(void) {
   caml_ranked_mutex_assert_held(&pressure.lock);
-  pressure.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  pressure.wake =
+    caml_pressure_above_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (pressure.wake >= 0
       && caml_thread_start(&pressure.thread, STACK_SIZE, watch, NULL))
     return true;

@@ -116,6 +116,17 @@ let domains () =
   Atomic.set stop true;
   List.iter Domain.join others
 
+(* Started without a standard input, which the thread is not to be *)
+let streams () =
+  build ();
+  becomes ~work:allocate "a thread" (fun () -> threads () > 1);
+  match Unix.fstat Unix.stdin with
+  | _ -> assert false
+  | exception Unix.Unix_error (EBADF, _, _) ->
+    state := [];
+    sign ();
+    falls_to ~work:allocate 100
+
 let () = match Sys.argv.(1) with
   | "idle" -> idle ()
   | "busy" -> busy ()
@@ -126,4 +137,5 @@ let () = match Sys.argv.(1) with
   | "count" -> count ()
   | "child" -> child ()
   | "domains" -> domains ()
+  | "streams" -> streams ()
   | _ -> exit 2
