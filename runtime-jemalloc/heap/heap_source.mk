@@ -17,8 +17,8 @@ heap_source_C_SOURCES = \
   jemalloc_cache jemalloc_cache_policy jemalloc_container \
   jemalloc_extents jemalloc_huge jemalloc_limits jemalloc_mutex \
   jemalloc_pools jemalloc_pressure jemalloc_process jemalloc_thread \
-  heap_knobs heap_share heap_share_pages heap_source_jemalloc \
-  heap_survey heap_sweep \
+  heap_knobs heap_quarantine heap_share heap_share_pages \
+  heap_source_jemalloc heap_survey heap_sweep \
   heap_ahead_policy heap_compaction heap_cycle heap_finalise heap_idle \
   heap_idle_collect heap_idle_policy heap_leftovers heap_limit heap_memory \
   heap_memory_policy heap_overhead heap_pressure \

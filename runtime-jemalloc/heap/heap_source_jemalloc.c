@@ -19,6 +19,7 @@
 #include "caml/misc.h"
 #include "caml/mlvalues.h"
 #include "heap_jemalloc.h"
+#include "heap_quarantine.h"
 #include "heap_share_part.h"
 #include "heap_sizeclasses.h"
 
@@ -55,6 +56,8 @@ void* caml_heap_pool_alloc(void) {
 
 void caml_heap_pool_free(void* pool) {
   add(&in_use()->pools, -CAML_POOL_SIZE);
+  pool = caml_quarantine(pool);
+  if (pool == NULL) return;
   caml_arena_put_pool(&caml_heap.arena, pool);
   caml_background_freed(&caml_heap.background);
 }
@@ -136,5 +139,6 @@ void caml_heap_source_init(void) {
 
 void caml_heap_source_destroy(void) {
   caml_background_off(&caml_heap.background);
+  caml_quarantine_end();
   caml_arena_destroy(&caml_heap.arena);
 }
