@@ -215,9 +215,9 @@ static bool is_room(const struct caml_extents* extents) {
   return true;
 }
 
-/* Has jemalloc a leaf, or room for one, for where [p] lies?  With the lock
-   held, here and in the next. */
-static bool may_have_leaf(struct caml_extents* extents, uintptr_t p) {
+/* Notes down that jemalloc has a leaf for where [p] lies, or room for one.
+   False: it has neither.  With the lock held, here and in the next. */
+static bool note_leaf(struct caml_extents* extents, uintptr_t p) {
   size_t i = p / CAML_LEAF_SPACE;
   uint64_t bit = (uint64_t)1 << i % 64;
   caml_ranked_mutex_assert_held(&extents->lock);
@@ -230,11 +230,11 @@ static bool may_have_leaf(struct caml_extents* extents, uintptr_t p) {
 /* A mapping of which jemalloc cannot note down where it starts and ends is lost
    to it: it neither uses nor unmaps it (extent_grow_retained in its
    src/extent.c).  Without room for that the mapping is unmapped, and there is
-   no memory. */
-static bool can_be_noted(struct caml_extents* extents, void* p, size_t size) {
+   no memory: false. */
+static bool keep_if_noted(struct caml_extents* extents, void* p, size_t size) {
   uintptr_t start = (uintptr_t)p;
   assert(p != NULL && size > 0);
-  if (may_have_leaf(extents, start) && may_have_leaf(extents, start + size - 1))
+  if (note_leaf(extents, start) && note_leaf(extents, start + size - 1))
     return true;
   if (munmap(p, size) == 0) count(&extents->dalloc, true, size);
   return false;
@@ -247,7 +247,7 @@ static void* get_jemalloc_mapping(struct caml_extents* extents, size_t size,
   void* p;
   caml_ranked_mutex_assert_held(&extents->lock);
   p = get_mapping(extents, size, alignment);
-  if (p == NULL || (!data && !can_be_noted(extents, p, size))) return NULL;
+  if (p == NULL || (!data && !keep_if_noted(extents, p, size))) return NULL;
   note_mapping(extents, (uintptr_t)p, size);
   if (!data)
     extents->ahead =
