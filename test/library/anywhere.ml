@@ -1,5 +1,5 @@
-(* Nothing deadlocks from a finaliser, a signal handler, another domain or
-   thread, or a forked child, while all of them work. *)
+(* Nothing deadlocks from a finaliser, an alarm, a signal handler, another domain
+   or thread, or a forked child, while all of them work. *)
 open Runtime_jemalloc
 
 let everything () =
@@ -12,6 +12,9 @@ let everything () =
   ignore Mallctl.(get Size "stats.active");
   ignore (Knob.all ());
   Knob.(set muzzy_decay_ms 500);
+  assert ((Limit.state ()).process > 0);
+  share_heap ();
+  unshare_heap ();
   ignore (pressure ())
 
 let calls = Atomic.make 0
@@ -21,12 +24,14 @@ let allocate () = ignore
   (Sys.opaque_identity (List.init 20_000 (fun i -> Some i)))
 
 let finalisers () =
+  let alarm = Gc.create_alarm count in
   for _ = 1 to 20 do
     Gc.finalise (fun _ -> count ()) (ref 0);
     Gc.finalise_last count (ref 0);
     allocate ();
     Gc.full_major ()
-  done
+  done;
+  Gc.delete_alarm alarm
 
 let signals () =
   let old = Sys.signal Sys.sigalrm (Sys.Signal_handle (fun _ -> count ())) in

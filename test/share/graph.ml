@@ -6,7 +6,7 @@
    on changing theirs and collecting, and compare it with the model now and
    then.  Where a process shares its heap, a block that is marked, swept, moved
    or freed wrongly shows as a node that is another, or none.  Exits with 3 when
-   one does. *)
+   one does.  Each process that works ends with a line "steps N". *)
 
 open Effect
 open Effect.Deep
@@ -183,13 +183,29 @@ let collect () =
   | 7 -> Unix.sleepf 0.002 (* idle: with Xidle_compact_ms=0 it is collected *)
   | _ -> ignore (Gc.major_slice (Random.int 30_000))
 
+(* At random, where there is something to set *)
+let set_knob () =
+  let open Runtime_jemalloc in
+  let pick l = List.nth l (Random.int (List.length l)) in
+  match Random.int 6 with
+  | 0 -> Knob.set Knob.idle_compact_ms (pick [ 0; 1; 100; -1 ])
+  | 1 -> Knob.set Knob.max_overhead (pick [ 0; 80; 1_000_000 ])
+  | 2 -> Knob.set Knob.memory_limit (pick [ 0; 1 lsl 26; -1 ])
+  | 3 -> Knob.set Knob.background_purge (Random.bool ())
+  | 4 -> Knob.set Knob.idle_slices (Random.bool ())
+  | _ -> Knob.set Knob.dirty_decay_ms (pick [ 0; 1; 1000; -1 ])
+
+let steps = ref 0
+
 (* Nodes with links are in one slot each, whose model has the links. *)
 let change () =
+  incr steps;
   let i = any () in
   let n = slots.(i) in
   let l = Array.length n.links in
   match Random.int 16 with
   | 0 | 1 | 2 ->
+    if Random.int 50 = 0 && Runtime_jemalloc.available then set_knob ();
     let n = node (links ()) in
     if Random.int 5 = 0 then Gc.finalise (fun n -> dead.{n.id} <- 1) n;
     put i n
@@ -265,11 +281,15 @@ let with_domains f =
   Atomic.set stop true;
   List.iter Domain.join all
 
+let tell_steps () = Printf.printf "steps %d\n%!" !steps
+
 let worker f =
   match Unix.fork () with
   | 0 ->
     Random.init (seed + !last_id);
+    steps := 0;
     (try f () with e -> fail "%s" (Printexc.to_string e));
+    tell_steps ();
     Unix._exit 0
   | pid -> pid
 
@@ -308,11 +328,13 @@ let fork_in_handler () =
       child := Unix.fork ());
   let fiber = suspend true in
   if !child = 0 then begin
+    steps := 0;
     work rounds;
     Option.iter
       (fun { k; answer } ->
          if continue k 7 <> answer + 7 then fail "answer of a fiber")
       fiber;
+    tell_steps ();
     Unix._exit 0
   end
   else wait !child
@@ -332,4 +354,5 @@ let () =
     work rounds;
     wait other;
     work rounds
-  done
+  done;
+  tell_steps ()
