@@ -22,8 +22,12 @@
 #include "jemalloc_assert.h"
 #include "jemalloc_thread.h"
 
-/* Bytes.  Of a gigabyte they are hardly missed. */
-#define MOST_ROOM ((size_t)32 << 20)
+/* Bytes.  Of a gigabyte they are hardly missed.  At the end of each room there
+   is less left than a block needs. */
+#define ROOM ((size_t)32 << 20)
+
+/* Bytes: jemalloc's oversize_threshold as it is by default */
+#define OVERSIZE ((size_t)8 << 20)
 
 /* So many free parts of the address space are given back at once: they are
    sorted in less than 1,024 bytes.  From there on glibc's qsort allocates, and
@@ -151,11 +155,16 @@ static size_t size_class_below(size_t size) {
    jemalloc takes the whole of the next class and leaves the rest free: up to a
    fifth, which no block of this size can use.  So a block of the class below
    is taken and grown in its place.  If something is in the way, another is
-   tried. */
+   tried.  It is not to be a mapping of its own, which nothing can be grown in:
+   two of these, free again, would be what each block after them is tried in,
+   while there is room elsewhere. */
 static void* get_between_classes(struct caml_arena* arena, size_t size,
                                  size_t below, int more_tries) {
-  void *block = je_mallocx(below, arena->flags), *other;
+  void *block, *other;
   assert(below < size && more_tries >= 0);
+  caml_extents_refuse(below);
+  block = je_mallocx(below, arena->flags);
+  caml_extents_refuse(0);
   if (block == NULL) return NULL;
   if (je_xallocx(block, size, 0, arena->flags) >= size) return block;
   other = more_tries > 0
@@ -164,16 +173,27 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   return other;
 }
 
+/* From how many bytes on a free extent is purged as soon as there is one */
+static void set_oversize(struct caml_arena* arena, size_t size) {
+  arena_ctl(arena, "oversize_threshold", &size, sizeof(size));
+}
+
 /* Makes free dirty pages, from which jemalloc takes no more than each block
    needs.  Near the end of the address space its next step does not fit any
    more: without such pages it would map each block by itself, as large as its
-   size class. */
+   size class.  What is purged is unmapped where address space is charged, so
+   that they are not to be purged at once; of two threads that make room, one
+   may lose it. */
 static void make_room(struct caml_arena* arena) {
   void* room = NULL;
-  size_t size = 2 * MOST_ROOM;
+  size_t size = caml_extents_step(&arena->extents);
+  size = 2 * (size > ROOM ? size : ROOM);
   while (room == NULL && size > CAML_HUGE_PAGE_SIZE)
     room = je_mallocx(size /= 2, arena->flags);
-  if (room != NULL) je_sdallocx(room, size, arena->flags);
+  if (room == NULL) return;
+  set_oversize(arena, SIZE_MAX);
+  je_sdallocx(room, size, arena->flags);
+  set_oversize(arena, OVERSIZE);
 }
 
 /* Does jemalloc make a mapping for a block of [size] bytes?  It does for a
@@ -185,6 +205,27 @@ static bool maps_by_itself(struct caml_arena* arena, size_t size) {
     && size >= caml_extents_step(&arena->extents) / 2;
 }
 
+static size_t failures(struct caml_arena* arena) {
+  return atomic_load(&arena->extents.alloc.failures);
+}
+
+/* Where jemalloc's next step fails, what it would map is refused, and there is
+   nothing free to grow in: then room is made. */
+static void* get_exact(struct caml_arena* arena, size_t size, size_t below) {
+  size_t before = failures(arena);
+  void* block = get_between_classes(arena, size, below, 1);
+  if (block != NULL || failures(arena) == before) return block;
+  make_room(arena);
+  return get_between_classes(arena, size, below, 1);
+}
+
+static void* get_class(struct caml_arena* arena, size_t size) {
+  size_t before = failures(arena);
+  void* block = je_mallocx(size, arena->flags);
+  if (block != NULL && failures(arena) > before) make_room(arena);
+  return block;
+}
+
 static void* get(struct caml_arena* arena, size_t size) {
   void* block = NULL;
   size_t page = arena->extents.page;
@@ -194,9 +235,9 @@ static void* get(struct caml_arena* arena, size_t size) {
       && !maps_by_itself(arena, size)) {
     size_t pages = (size + page - 1) & -page;
     size_t below = size_class_below(pages);
-    if (below < pages) block = get_between_classes(arena, pages, below, 1);
+    if (below < pages) block = get_exact(arena, pages, below);
   }
-  return block != NULL ? block : je_mallocx(size, arena->flags);
+  return block != NULL ? block : get_class(arena, size);
 }
 
 /* Tries again
@@ -207,19 +248,16 @@ static void* get_after_trim(struct caml_arena* arena, size_t size) {
   bool charged = caml_limits_charge(&arena->extents.limits);
   if (!caml_cache_empty(&arena->cache) && !charged) return NULL;
   if (charged) caml_arena_purge(arena);
-  return je_mallocx(size, arena->flags);
+  return get_class(arena, size);
 }
 
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
-  size_t failures = atomic_load(&arena->extents.alloc.failures);
   bool large = size > SLAB_BLOCK_MOST;
   void* block;
   assert(size > 0);
   caml_extents_begin_get(large ? CAML_GETTING_LARGE : CAML_GETTING_SMALL);
   block = get(arena, size);
   if (block == NULL) block = get_after_trim(arena, size);
-  if (block != NULL && atomic_load(&arena->extents.alloc.failures) > failures)
-    make_room(arena);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   assert(size < 16 || (uintptr_t)block % 16 == 0);
   return block;

@@ -309,6 +309,13 @@ static void unmap_rests(struct caml_extents* extents) {
   }
 }
 
+/* Of the calling thread */
+static _Thread_local struct {
+  enum caml_getting what;
+  size_t got;
+  size_t refused; /* bytes of a mapping that it does not get; 0: any */
+} getting;
+
 static bool is_trimming(struct caml_extents* extents) {
   return atomic_load(&extents->trimmer) == pthread_self();
 }
@@ -328,6 +335,7 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   assert(caml_is_power_of_two(alignment));
   assert(caml_is_pages(NULL, size));
   if (new_addr != NULL || (!data && is_trimming(extents))) return NULL;
+  if (!data && !small && size == getting.refused) return NULL;
   caml_ranked_mutex_lock(&extents->lock);
   if (small) p = get_small_mapping(extents, size);
   if (p == NULL) p = get_jemalloc_mapping(extents, size, alignment, data);
@@ -462,12 +470,14 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   return false;
 }
 
-/* Of the calling thread */
-static _Thread_local struct { enum caml_getting what; size_t got; } getting;
-
 void caml_extents_begin_get(enum caml_getting what) {
   getting.what = what;
-  getting.got = 0;
+  getting.got = getting.refused = 0;
+}
+
+void caml_extents_refuse(size_t size) {
+  assert(size == 0 || caml_is_pages(NULL, size));
+  getting.refused = size;
 }
 
 size_t caml_extents_got(void) {

@@ -133,6 +133,10 @@ void caml_extents_started(struct caml_extents* extents);
    did for it. */
 void caml_extents_begin_get(enum caml_getting what);
 
+/* From now on the calling thread gets no mapping of just [size] bytes: in one
+   nothing could grow in its place.  0: it does. */
+void caml_extents_refuse(size_t size);
+
 /* Bytes of address space without pages that the calling thread took since. */
 size_t caml_extents_got(void);
 

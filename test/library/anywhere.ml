@@ -1,5 +1,5 @@
-(* Nothing deadlocks from a finaliser, an alarm, a signal handler, another domain
-   or thread, or a forked child, while all of them work. *)
+(* Nothing deadlocks from a finaliser, an alarm, a signal handler, another
+   domain or thread, or a forked child, while all of them work. *)
 open Runtime_jemalloc
 
 let everything () =
