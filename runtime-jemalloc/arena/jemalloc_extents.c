@@ -472,7 +472,7 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
 
 void caml_extents_begin_get(enum caml_getting what) {
   getting.what = what;
-  getting.got = getting.refused = 0;
+  getting.got = 0;
 }
 
 void caml_extents_refuse(size_t size) {
