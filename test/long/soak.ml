@@ -41,18 +41,6 @@ let answer r table request =
     let copy : kept = Marshal.(from_string (to_string k []) 0) in
     if intact copy && intact k then String.length k.text else -1
 
-let field file name =
-  In_channel.with_open_text file (fun ic ->
-      let rec find () =
-        match In_channel.input_line ic with
-        | None -> 0
-        | Some line ->
-          (try Scanf.sscanf line "%s@: %d" (fun n v ->
-               if n = name then v else raise Exit)
-           with Scanf.Scan_failure _ | Failure _ | End_of_file | Exit ->
-             find ()) in
-      find ())
-
 let mappings () =
   In_channel.with_open_text "/proc/self/maps" In_channel.input_all
   |> String.split_on_char '\n' |> List.length
@@ -62,8 +50,8 @@ let sample () =
     if Runtime_jemalloc.available then
       Runtime_jemalloc.((statistics ()).metadata) / 1024
     else 0 in
-  Printf.sprintf "%d %d %d %d" (field "/proc/self/smaps_rollup" "Rss")
-    (mappings ()) (field "/proc/self/status" "VmSize") metadata
+  let rss = Status.kib ~file:"/proc/self/smaps_rollup" "Rss" in
+  Printf.sprintf "%d %d %d %d" rss (mappings ()) (Status.kib "VmSize") metadata
 
 (* Requests are numbers: one that is negative asks for a sample. *)
 let serve socket seed () =
