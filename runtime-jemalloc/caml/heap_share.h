@@ -74,6 +74,10 @@ static inline bool caml_share_is_unlisted(void) {
   return atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed);
 }
 
+/* Lists it where marking begins without a slice before it, since OCaml 5.5.  By
+   one domain, inside the stop-the-world section. */
+void caml_share_marking_begins(void);
+
 /* Lists it, and darkens the block.  [caml_darken] calls this last of all, so
    that it need not save registers for it each time. */
 void caml_share_darken(void* state, value v);
@@ -130,6 +134,10 @@ static inline bool caml_share_mark(intnat* budget)
 {
   (void)budget;
   return false;
+}
+
+static inline void caml_share_marking_begins(void)
+{
 }
 
 static inline void caml_share_darken(void* state, value v)

@@ -155,7 +155,7 @@ static mlsize_t slots_from(header_t* hp) {
 #else
 
 static bool is_free(header_t hd) {
-  return Has_status_hd(hd, NOT_MARKABLE);
+  return Tag_hd(hd) == No_scan_tag && Has_status_hd(hd, NOT_MARKABLE);
 }
 
 static mlsize_t slots_from(header_t* hp) {
@@ -166,15 +166,11 @@ static mlsize_t slots_from(header_t* hp) {
 
 /* Setting apart */
 
-/* On which versions of OCaml test/share passes: not on 5.5, where some of its
-   graphs break, and on 5.1 it was not tried.  There nothing is shared. */
-#define IS_SOUND (OCAML_VERSION >= 50300 && OCAML_VERSION < 50500)
-
 /* All of a heap that no other domain has a part of, or had one: nobody else
    writes to it now, and what is in no list of this domain's is not the
    heap's. */
 static bool is_sole(void) {
-  return IS_SOUND && Caml_state_opt != NULL && !caml_domain_is_multicore();
+  return Caml_state_opt != NULL && !caml_domain_is_multicore();
 }
 
 static bool is_wanted(void) {
@@ -414,6 +410,10 @@ void caml_share_darken(void* state, value v) {
 void caml_share_settle(void) {
   if (!caml_share_is_listed(share.part == NULL && caml_domain_alone()))
     caml_fatal_error("no memory for what a forked process shares of the heap");
+}
+
+void caml_share_marking_begins(void) {
+  if (caml_share_is_unlisted()) caml_share_settle();
 }
 
 bool caml_share_touches(const void* block, size_t size) {
