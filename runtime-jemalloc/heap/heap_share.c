@@ -453,7 +453,7 @@ struct scan {
 
 static void scan_fields(struct scan* s, value* from, value* to) {
   for (; from < to; from++) {
-    value v = *from;
+    value v = *(volatile value*)from; /* another domain may be writing it */
     if (Is_block(v) && !caml_share_has_page(s->pages, (uintnat)v))
       s->f(s->data, v, from);
   }
@@ -645,7 +645,6 @@ bool caml_share_mark_some(intnat* budget) {
 static void scan_roots(scanning_action f, scanning_action_flags flags,
                        void* data, caml_domain_state* domain) {
   struct scan s = { .f = f, .data = data };
-  intnat work = 0; /* is not the slice's */
   if (share.next_hook != NULL) share.next_hook(f, flags, data, domain);
   s.pages = atomic_load(&caml_share_pages);
   if (domain->id != 0 || (flags & SCANNING_ONLY_YOUNG_VALUES)) return;
@@ -653,13 +652,8 @@ static void scan_roots(scanning_action f, scanning_action_flags flags,
     atomic_store(&share.to_be_given_back, false);
   if (s.pages == NULL) return;
   lock();
-  if (f == caml_darken) {
-    begin_marking();
-    /* Beside domains that run, steps are not known to be sound. */
-    while (!caml_domain_alone() && do_step(&work)) {}
-  } else {
-    scan_part(&s);
-  }
+  if (f == caml_darken) begin_marking();
+  else scan_part(&s);
   unlock();
 }
 
