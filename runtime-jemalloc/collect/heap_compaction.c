@@ -82,6 +82,10 @@ static void skip_third_cycle(void) {
   caml_major_cycles_completed++;
 }
 
+/* What had been allocated when the compaction began.  While it ends other
+   domains write their statistics. */
+static struct caml_idle_count allocated;
+
 void caml_heap_decide_compaction(enum caml_cycle_request request,
                                 bool adopted) {
   enum caml_compaction compaction;
@@ -94,6 +98,7 @@ void caml_heap_decide_compaction(enum caml_cycle_request request,
       && compaction == CAML_COMPACTION_SWEEPS_ALL)
     skip_third_cycle();
   if (compaction == CAML_COMPACTION_NONE) caml_survey_forget_all();
+  else allocated = caml_idle_allocated();
   caml_collector.compaction = compaction;
 }
 
@@ -161,9 +166,12 @@ void caml_heap_compacted(void) {
   caml_heap_note_compaction();
   caml_collector.compaction = CAML_COMPACTION_NONE;
   if (left_to_decay) return;
-  caml_idle_compacted(&caml_heap_idle);
-  caml_heap_trim();
 #if OCAML_VERSION < 50200 /* Not inside a stop-the-world section there */
+  allocated = caml_idle_allocated();
+#endif
+  caml_idle_compacted(&caml_heap_idle, allocated);
+  caml_heap_trim();
+#if OCAML_VERSION < 50200
   caml_heap_trim_malloc();
 #endif
 }

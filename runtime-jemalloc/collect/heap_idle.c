@@ -378,9 +378,10 @@ void caml_idle_collect_soon(struct caml_idle* idle) {
   unlock(idle);
 }
 
-void caml_idle_compacted(struct caml_idle* idle) {
+void caml_idle_compacted(struct caml_idle* idle,
+                         struct caml_idle_count allocated) {
   lock(idle);
-  idle->compacted = caml_idle_allocated();
+  idle->compacted = allocated;
   idle->compacted_at = caml_heap_now();
   unlock(idle);
 }

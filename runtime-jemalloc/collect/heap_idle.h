@@ -125,8 +125,10 @@ uint64_t caml_idle_own_cpu(void);
 struct caml_idle_count caml_idle_allocated(void);
 
 /* The program has just compacted by itself: there is nothing to collect but
-   what it allocates from now on.  With the domain lock. */
-void caml_idle_compacted(struct caml_idle* idle);
+   what it has allocated since it had [allocated] so much.  With the domain
+   lock. */
+void caml_idle_compacted(struct caml_idle* idle,
+                         struct caml_idle_count allocated);
 
 /* Does what [ahead] says for domains that are in blocking sections.  On the
    thread, without [lock]. */

@@ -87,6 +87,8 @@ static void begin_marking(void) {
 
 /* What is summed up over the domains */
 struct round {
+  uintnat cycle;          /* how many were completed at its last domain */
+  bool ahead;             /* was the marking of the next still ahead? */
   bool swept, marked;     /* of this cycle, by all of them */
   bool surveyed;          /* for its compaction, likewise */
   uintnat used, live;     /* words: in pools and large blocks, and in blocks */
@@ -154,11 +156,18 @@ static void do_slice(void (*slice)(intnat)) {
   end_slice();
 }
 
+/* In the place of a domain: others may write it elsewhere. */
+static void note_cycle(struct round* r) {
+  r->cycle = caml_major_cycles_completed;
+  r->ahead = marking_is_ahead();
+}
+
 /* Goes on with the cycle, and begins the next. */
 static void advance(struct round* r) {
   uintnat cycle = caml_major_cycles_completed;
   do_slice(caml_major_collection_slice);
-  if (cycle != caml_major_cycles_completed) caml_heap_reset_pacing();
+  note_cycle(r);
+  if (cycle != r->cycle) caml_heap_reset_pacing();
   r->swept = r->swept && Caml_state->sweeping_done;
 }
 
@@ -172,8 +181,9 @@ static bool is_swept_and_marked(void) {
 static void sweep_and_mark(struct round* r) {
   if (!is_swept_and_marked())
     do_slice(caml_opportunistic_major_collection_slice);
+  note_cycle(r);
   r->swept = r->swept && Caml_state->sweeping_done;
-  r->marked = r->marked && !marking_is_ahead() && Caml_state->marking_done;
+  r->marked = r->marked && !r->ahead && Caml_state->marking_done;
 }
 
 static void count_words(struct round* r) {
@@ -206,6 +216,7 @@ struct caml_idle_count caml_idle_allocated(void) {
 }
 
 static void count_allocation(struct round* r) {
+  note_cycle(r);
   r->allocated = known_allocation();
   r->young += young_words();
   r->minor += Bsize_wsize(Caml_state->minor_heap_wsz);
@@ -311,10 +322,10 @@ static bool for_one_domain(struct caml_idle* idle, void (*step)(struct round*),
 /* The stages of a collection: false if it cannot go on */
 
 static bool find_garbage(struct caml_idle* idle, struct round* r) {
-  while (caml_major_cycles_completed < idle->goal.cycle) {
+  while (r->cycle < idle->goal.cycle) {
     r->swept = true;
     if (!for_domains(idle, advance, r)) return false;
-    if (r->swept && marking_is_ahead() && !for_one_domain(idle, mark_roots, r))
+    if (r->swept && r->ahead && !for_one_domain(idle, mark_roots, r))
       return false;
   }
   return true;
@@ -332,7 +343,7 @@ static bool sweep(struct caml_idle* idle, struct round* r) {
 static bool mark(struct caml_idle* idle, struct round* r) {
   do {
     /* again if the cycle has ended meanwhile, in another thread's slice */
-    if (marking_is_ahead() && !for_one_domain(idle, mark_roots, r))
+    if (r->ahead && !for_one_domain(idle, mark_roots, r))
       return false;
     r->swept = r->marked = true;
     if (!for_domains(idle, sweep_and_mark, r)) return false;
@@ -420,7 +431,8 @@ static bool compact_if_worth(struct caml_idle* idle, struct round* r) {
    one if its marking is still ahead.  A collection that was given up goes on
    where it was, whatever is new: what it began with is known sooner so. */
 static void set_goal(struct caml_idle_goal* goal,
-                     const struct caml_idle_need* now) {
+                     const struct caml_idle_need* now,
+                     const struct round* r) {
   size_t holds = held();
   if (goal->cycle != 0) {
     if (goal->held < holds) goal->held = holds;
@@ -429,7 +441,7 @@ static void set_goal(struct caml_idle_goal* goal,
   }
   goal->held = holds;
   goal->outside = now->outside;
-  goal->cycle = caml_major_cycles_completed + (marking_is_ahead() ? 1 : 2);
+  goal->cycle = r->cycle + (r->ahead ? 1 : 2);
   goal->allocated = now->allocated;
 }
 
@@ -489,13 +501,11 @@ static bool put_off(struct caml_idle* idle) {
   return false;
 }
 
-static bool collect(struct caml_idle* idle,
-                    const struct caml_idle_need* need) {
-  struct round r = { .domains = 0 };
-  set_goal(&idle->goal, need);
+static bool collect(struct caml_idle* idle, const struct caml_idle_need* need,
+                    struct round* r) {
+  set_goal(&idle->goal, need, r);
   caml_idle_policy_begin(&idle->policy, need);
-  if (!find_garbage(idle, &r) || !sweep(idle, &r)
-      || !compact_if_worth(idle, &r))
+  if (!find_garbage(idle, r) || !sweep(idle, r) || !compact_if_worth(idle, r))
     return put_off(idle);
   if (idle->deadline == 0) finish(idle, need->allocated);
   return true;
@@ -565,7 +575,7 @@ static bool decide_and_collect(struct caml_idle* idle) {
   if (decision == CAML_IDLE_NOTHING) idle->deadline = 0;
   if (decision != CAML_IDLE_COLLECT) return true;
   idle->deadline = 0;
-  return collect(idle, &need);
+  return collect(idle, &need, &r);
 }
 
 /* There is no more to do than was done; whatever Xcompact_purge says, free
