@@ -10,7 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* How much work it is to sweep a pool, before OCaml 5.5. */
+/* How much work it is to sweep a pool */
 
 #ifndef CAML_HEAP_SWEEP_H
 #define CAML_HEAP_SWEEP_H
@@ -22,9 +22,14 @@
 #include "heap_config.h"
 #include "heap_sizeclasses.h"
 
-/* Words of work that it is to sweep a pool of the size class.  As many as OCaml
-   counts: where its blocks of more than 128 words are large ones, ours are in
-   pools, and count without empty slots, since the collector is paced by them.
+/* Words of a block of OCaml's own largest size class */
+#define CAML_STOCK_SIZECLASS_MAX 128
+
+/* As many words as OCaml counts, since the collector is paced by them: where its
+   blocks of more than 128 words are large ones, ours are in pools.  They count
+   without empty slots, whether they live or not. */
+
+/* Before OCaml 5.5: words of work that it is to sweep a pool of the size class.
    By the owner, before it sweeps. */
 #ifdef CAML_HEAP_JEMALLOC
 intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass);
@@ -42,6 +47,18 @@ static inline intnat caml_heap_sweep_work(const void* pool,
                                           unsigned sizeclass)
 {
   return pool == NULL ? 0 : caml_heap_words_to_sweep(pool, sizeclass);
+}
+
+/* From OCaml 5.5 on, where a block of a pool counts as it lives: words of work
+   that it was to free one of so many words with its header */
+static inline uintnat caml_heap_freed_work(mlsize_t whsize)
+{
+#ifdef CAML_HEAP_JEMALLOC
+  return whsize > CAML_STOCK_SIZECLASS_MAX ? whsize : 0;
+#else
+  (void)whsize;
+  return 0;
+#endif
 }
 
 #endif /* CAML_INTERNALS */

@@ -23,9 +23,6 @@
 #include "caml/heap_sweep.h"
 #include "heap_pool_layout.h"
 
-/* The largest size class of OCaml's own, words */
-#define STOCK_SIZECLASS_MAX 128
-
 /* Of those with a header.  At least one: caml_sweep takes no work for no pool
    left. */
 static intnat words_in_blocks(const header_t* hp, mlsize_t slots,
@@ -42,7 +39,7 @@ intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
   mlsize_t wsize = wsize_sizeclass[sizeclass];
   mlsize_t words =
     POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
-  if (wsize <= STOCK_SIZECLASS_MAX) return (intnat)words;
+  if (wsize <= CAML_STOCK_SIZECLASS_MAX) return (intnat)words;
   return words_in_blocks(
     (const header_t*)pool + CAML_POOL_FIRST_BLOCK(sizeclass), words / wsize,
     wsize);
