@@ -87,9 +87,10 @@ struct scheduling { cpu_set_t set; int policy; };
 
 static void* settle(void* data) {
   struct scheduling* found = data;
+  struct sched_param none;
   caml_thread_settle();
   sched_getaffinity(0, sizeof(found->set), &found->set);
-  found->policy = sched_getscheduler(0);
+  pthread_getschedparam(pthread_self(), &found->policy, &none);
   return NULL;
 }
 
