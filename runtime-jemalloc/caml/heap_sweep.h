@@ -25,9 +25,9 @@
 /* Words of a block of OCaml's own largest size class */
 #define CAML_STOCK_SIZECLASS_MAX 128
 
-/* As many words as OCaml counts, since the collector is paced by them: where its
-   blocks of more than 128 words are large ones, ours are in pools.  They count
-   without empty slots, whether they live or not. */
+/* As many words as OCaml counts, since the collector is paced by them: where
+   its blocks of more than 128 words are large ones, ours are in pools.  They
+   count without empty slots, whether they live or not. */
 
 /* Before OCaml 5.5: words of work that it is to sweep a pool of the size class.
    By the owner, before it sweeps. */
