@@ -74,9 +74,10 @@ static inline bool caml_share_is_unlisted(void) {
   return atomic_load_explicit(&caml_share_is_apart, memory_order_relaxed);
 }
 
-/* Lists it where marking begins without a slice before it, since OCaml 5.5.  By
-   one domain, inside the stop-the-world section. */
-void caml_share_marking_begins(void);
+/* Lists it, or takes it back if no other process has it.  Before the collector
+   marks or sweeps: as a slice begins and, since OCaml 5.5, as marking does, by
+   one domain inside the stop-the-world section.  With the domain lock. */
+void caml_share_settle(void);
 
 /* Lists it, and darkens the block.  [caml_darken] calls this last of all, so
    that it need not save registers for it each time. */
@@ -136,7 +137,7 @@ static inline bool caml_share_mark(intnat* budget)
   return false;
 }
 
-static inline void caml_share_marking_begins(void)
+static inline void caml_share_settle(void)
 {
 }
 

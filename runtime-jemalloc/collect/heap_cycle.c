@@ -20,6 +20,7 @@
 #include "caml/gc_stats.h"
 #include "caml/heap_compaction.h"
 #include "caml/heap_domain.h"
+#include "caml/heap_share.h"
 #include "caml/major_gc.h"
 #include "heap_collect.h"
 #include "heap_cycles.h"
@@ -27,7 +28,6 @@
 #include "heap_jemalloc.h"
 #include "heap_memory.h"
 #include "heap_pressure.h"
-#include "heap_share_part.h"
 
 static uint64_t busy(void) {
   return caml_heap_clock(CLOCK_PROCESS_CPUTIME_ID);

@@ -412,10 +412,6 @@ void caml_share_settle(void) {
     caml_fatal_error("no memory for what a forked process shares of the heap");
 }
 
-void caml_share_marking_begins(void) {
-  if (caml_share_is_unlisted()) caml_share_settle();
-}
-
 bool caml_share_touches(const void* block, size_t size) {
   const struct caml_share_pages* pages = atomic_load(&caml_share_pages);
   return pages != NULL

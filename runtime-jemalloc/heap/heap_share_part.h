@@ -40,10 +40,6 @@ void caml_share_prefork(void);
 void caml_share_postfork_parent(void);
 void caml_share_postfork_child(void);
 
-/* What was set apart is listed, or taken back if no other process has it.
-   Before the collector marks or sweeps.  With the domain lock. */
-void caml_share_settle(void);
-
 /* Does the block lie on a page of the part?  Then it must not be used, but be
    kept until the part is given back: that is what the second does. */
 bool caml_share_touches(const void* block, size_t size);
