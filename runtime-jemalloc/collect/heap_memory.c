@@ -239,6 +239,12 @@ static void look(uint64_t now) {
   schedule(now, seen.in_use);
 }
 
+/* Limits too: the program's part of one is what it was when they were read. */
+static void look_at_all(uint64_t now) {
+  memory.looked = 0;
+  look(now);
+}
+
 static bool is_due(uint64_t now) {
   return now >= atomic_load(&memory.next)
     || caml_heap_in_use() >= atomic_load(&memory.enough);
@@ -360,6 +366,10 @@ static bool look_for_room(size_t size) {
   lock();
   look(caml_heap_now());
   room = has_room(size);
+  if (!room) {
+    look_at_all(caml_heap_now());
+    room = has_room(size);
+  }
   unlock();
   return room;
 }
@@ -453,7 +463,7 @@ void caml_memory_told(bool out_of_memory) {
 
 void caml_memory_state(bool now, struct caml_memory_state* state) {
   lock();
-  if (now) look(caml_heap_now());
+  if (now) look_at_all(caml_heap_now());
   *state = (struct caml_memory_state){
     .process = memory.policy.seen.process,
     .soft = CAML_NO_LIMIT, .hard = CAML_NO_LIMIT,

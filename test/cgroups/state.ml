@@ -11,7 +11,9 @@ let is_about what n percent =
   if n > limit / 100 * percent || n < limit / 100 * (percent - 20) then
     fail "%s: %d KiB of %d" what (n / 1024) (limit / 1024)
 
+(* First while the program is small, as it is when it begins *)
 let () =
+  ignore (Runtime_jemalloc.Limit.state ());
   let kept = Bytes.make (limit / 2) 'x' in
   match Runtime_jemalloc.Limit.state () with
   | { process; soft = Some soft; hard = Some hard; cgroup = Some cgroup } ->
