@@ -50,9 +50,11 @@ int __wrap_open(const char* path, int flags, ...) {
   return ends[0];
 }
 
+/* A static C library and cmocka call the function here, too. */
+int __real_clock_gettime(clockid_t clock, struct timespec* t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec* t);
 int __wrap_clock_gettime(clockid_t clock, struct timespec* t) {
-  assert_int_equal(clock, CLOCK_MONOTONIC);
+  if (clock != CLOCK_MONOTONIC) return __real_clock_gettime(clock, t);
   *t = (struct timespec){ now / 1000, now % 1000 * 1000000 };
   return 0;
 }
