@@ -120,8 +120,7 @@ void caml_heap_init(void) {
   caml_relief_init();
   caml_thread_init();
   caml_idle_init(&caml_heap_idle);
-  /* After jemalloc's own: its locks are taken after ours and free before a
-     child makes its thread. */
+  /* After jemalloc's own: its locks are taken after ours. */
   if (pthread_atfork(prefork, postfork_parent, postfork_child) != 0
       || atexit(caml_heap_print_statistics) != 0)
     caml_fatal_error("no memory for the major heap's fork and exit handlers");

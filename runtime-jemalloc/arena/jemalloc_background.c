@@ -141,6 +141,7 @@ static bool has_thread(struct caml_background* b) {
 /* Of several threads at once, the first does it. */
 void caml_background_poll(struct caml_background* b) {
   uint64_t now, next;
+  caml_background_settle(b);
   if (has_thread(b)) return;
   now = caml_heap_now();
   next = atomic_load(&b->next_poll);
@@ -159,7 +160,7 @@ void caml_background_poll(struct caml_background* b) {
 
 void caml_background_wake(struct caml_background* b) {
   lock(b);
-  if (atomic_load(&b->state) == CAML_BACKGROUND_ASLEEP && !b->stopping) {
+  if (caml_background_sleeps(b) && !b->stopping) {
     bool running = b->running || start(b);
     atomic_store(&b->state, running ? CAML_BACKGROUND_AWAKE
                  : CAML_BACKGROUND_REFUSED);
@@ -177,13 +178,13 @@ void caml_background_release(struct caml_background* b) {
 }
 
 void caml_background_postfork_child(struct caml_background* b) {
-  bool had_thread = b->running;
+  bool is_due = b->running || atomic_load(&b->state) == CAML_BACKGROUND_FORKED;
   caml_ranked_mutex_assert_held(&b->lock);
   caml_ranked_mutex_postfork_child(&b->lock);
   caml_thread_init_condition(&b->changed);
   b->running = b->stopping = false;
   atomic_store(&b->clock, 0);
   if (atomic_load(&b->state) == CAML_BACKGROUND_OFF) return;
-  atomic_store(&b->state, CAML_BACKGROUND_ASLEEP);
-  if (had_thread) caml_background_wake(b);
+  atomic_store(&b->state, is_due ? CAML_BACKGROUND_FORKED
+               : CAML_BACKGROUND_ASLEEP);
 }

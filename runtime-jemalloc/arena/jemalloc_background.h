@@ -32,6 +32,8 @@ enum caml_background_state {
   CAML_BACKGROUND_OFF,     /* no thread, and none is wanted */
   CAML_BACKGROUND_REFUSED, /* no thread could be made; tried again later */
   CAML_BACKGROUND_ASLEEP,  /* there is no thread yet, or it waits */
+  CAML_BACKGROUND_FORKED,  /* there is none in this child yet, but what the
+                              parent's was to purge */
   CAML_BACKGROUND_AWAKE
 };
 
@@ -64,12 +66,25 @@ void caml_background_off(struct caml_background* background);
    Takes some nanoseconds where there is one. */
 void caml_background_poll(struct caml_background* background);
 
-/* Called by [caml_background_freed]. */
+/* Called by the functions below. */
 void caml_background_wake(struct caml_background* background);
+
+/* Is there something for the thread to wake up for, once memory is freed? */
+static inline bool
+caml_background_sleeps(const struct caml_background* background) {
+  enum caml_background_state state = atomic_load(&background->state);
+  return state == CAML_BACKGROUND_ASLEEP || state == CAML_BACKGROUND_FORKED;
+}
 
 /* To be called whenever the arena got memory back.  From any thread. */
 static inline void caml_background_freed(struct caml_background* background) {
-  if (atomic_load(&background->state) == CAML_BACKGROUND_ASLEEP)
+  if (caml_background_sleeps(background)) caml_background_wake(background);
+}
+
+/* To be called when a child may be there for longer than to call exec.  From
+   any thread. */
+static inline void caml_background_settle(struct caml_background* background) {
+  if (atomic_load(&background->state) == CAML_BACKGROUND_FORKED)
     caml_background_wake(background);
 }
 
@@ -79,7 +94,8 @@ void caml_background_hold(struct caml_background* background);
 void caml_background_release(struct caml_background* background);
 
 /* In a child that was forked between the two, instead of the second.  If the
-   parent had the thread, the child gets one of its own. */
+   parent had the thread, the child gets one of its own when it frees memory,
+   or by [caml_background_settle]. */
 void caml_background_postfork_child(struct caml_background* background);
 
 #endif /* CAML_JEMALLOC_BACKGROUND_H */

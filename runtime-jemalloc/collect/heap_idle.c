@@ -316,8 +316,10 @@ void caml_heap_lock_domain(caml_plat_mutex* domain_lock) {
 
 void caml_heap_unlock_domain(caml_plat_mutex* domain_lock) {
   struct caml_idle* idle = &caml_heap_idle;
-  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed))
+  if (atomic_load_explicit(&idle->quiet, memory_order_relaxed)) {
+    caml_background_settle(&caml_heap.background); /* a child's */
     disturb(idle, true);
+  }
   if (caml_ahead_is_wanted(&idle->ahead)) ask_ahead(idle);
   caml_plat_unlock(domain_lock);
 }

@@ -190,7 +190,7 @@ static pid_t fork_heap(void) {
   return pid;
 }
 
-static void a_child_has_its_own(void** state) {
+static void a_child_that_goes_on_has_its_own(void** state) {
   int status;
   pid_t pid;
   (void)state;
@@ -200,15 +200,33 @@ static void a_child_has_its_own(void** state) {
   assert_true(pid >= 0);
   if (pid == 0) {
     alarm(30);
-    if (threads() != 2) _exit(1);
+    if (threads() != 1) _exit(1);
+    caml_background_settle(&background);
+    if (threads() != 2) _exit(2);
     free_some();
     wait_for_decay(NULL);
     caml_background_off(&background);
-    _exit(threads() == 1 ? 0 : 2);
+    _exit(threads() == 1 ? 0 : 3);
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_int_equal(status, 0);
   assert_int_equal(threads(), 2);
+}
+
+static void a_child_that_frees_memory_has_its_own(void** state) {
+  int status;
+  pid_t pid;
+  (void)state;
+  caml_background_on(&background);
+  free_some();
+  pid = fork_heap();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    free_some();
+    _exit(threads() == 2 ? 0 : 1);
+  }
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
 }
 
 static void a_child_of_one_without_has_none(void** state) {
@@ -218,7 +236,10 @@ static void a_child_of_one_without_has_none(void** state) {
   caml_background_on(&background);
   pid = fork_heap();
   assert_true(pid >= 0);
-  if (pid == 0) _exit(threads() == 1 ? 0 : 1);
+  if (pid == 0) {
+    caml_background_settle(&background);
+    _exit(threads() == 1 ? 0 : 1);
+  }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_int_equal(status, 0);
 }
@@ -233,7 +254,8 @@ int main(void) {
     B(a_poll_does_its_work_where_it_is_off),
     B(a_poll_does_its_work_where_none_can_be_made),
     B(it_purges_nothing_while_it_is_held),
-    B(a_child_has_its_own),
+    B(a_child_that_goes_on_has_its_own),
+    B(a_child_that_frees_memory_has_its_own),
     B(a_child_of_one_without_has_none),
   };
   alarm(60);
