@@ -28,26 +28,35 @@ void caml_ranked_mutex_destroy(struct caml_ranked_mutex* m) {
 
 /* A bit for each rank that the thread holds.  Two mutexes of one rank are never
    held at once, so a rank stands for its mutex. */
-static _Thread_local uint32_t held;
-_Static_assert(CAML_N_RANKS <= 32, "a bit for each rank");
+#define WORDS ((CAML_N_RANKS + 63) / 64)
+static _Thread_local uint64_t held[WORDS];
 
-static uint32_t bit(enum caml_rank rank) {
-  return (uint32_t)1 << rank;
+static uint64_t bit(enum caml_rank rank) {
+  return (uint64_t)1 << rank % 64;
+}
+
+/* Does the thread hold a rank that is no lower? */
+static bool holds_from(enum caml_rank rank) {
+  unsigned word = rank / 64;
+  if (held[word] >= bit(rank)) return true;
+  while (++word < WORDS)
+    if (held[word] != 0) return true;
+  return false;
 }
 
 void caml_rank_take(enum caml_rank rank) {
   assert(rank < CAML_N_RANKS);
-  assert(held < bit(rank)); /* what is held is lower */
-  held |= bit(rank);
+  assert(!holds_from(rank)); /* what is held is lower */
+  held[rank / 64] |= bit(rank);
 }
 
 void caml_rank_drop(enum caml_rank rank) {
   assert(caml_rank_is_held(rank));
-  held &= ~bit(rank);
+  held[rank / 64] &= ~bit(rank);
 }
 
 bool caml_rank_is_held(enum caml_rank rank) {
-  return (held & bit(rank)) != 0;
+  return (held[rank / 64] & bit(rank)) != 0;
 }
 
 #endif
@@ -55,7 +64,7 @@ bool caml_rank_is_held(enum caml_rank rank) {
 /* Only the thread that forked is in the child, with what it held. */
 void caml_ranked_mutex_postfork_child(struct caml_ranked_mutex* m) {
 #ifdef DEBUG
-  held &= ~bit(m->rank);
+  held[m->rank / 64] &= ~bit(m->rank);
 #endif
   pthread_mutex_init(&m->mutex, NULL);
 }

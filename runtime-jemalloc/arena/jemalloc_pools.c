@@ -147,6 +147,15 @@ static void yield_shard(struct caml_pool_shard* shard) {
   caml_ranked_mutex_lock(&shard->lock);
 }
 
+/* With the lock, whose holder alone changes it */
+static void count_partial(struct caml_pool_shard* shard, int more) {
+  unsigned n = atomic_load_explicit(&shard->n_partial, memory_order_relaxed);
+  caml_ranked_mutex_assert_held(&shard->lock);
+  assert(more > 0 || n > 0);
+  atomic_store_explicit(&shard->n_partial, n + (unsigned)more,
+                        memory_order_relaxed);
+}
+
 /* With the lock held, here and in the next */
 static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
   caml_ranked_mutex_assert_held(&shard->lock);
@@ -155,6 +164,7 @@ static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
   slab->next = shard->partial;
   if (slab->next != NULL) slab->next->previous = slab;
   shard->partial = slab;
+  count_partial(shard, 1);
 }
 
 static void unlink_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
@@ -164,6 +174,7 @@ static void unlink_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
   if (slab->previous != NULL) slab->previous->next = slab->next;
   else shard->partial = slab->next;
   if (shard->walk == slab) shard->walk = slab->next;
+  count_partial(shard, -1);
 }
 
 static bool is_large(struct caml_pool_shard* shard) {
@@ -261,6 +272,12 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
    which come next. */
 enum pools_of { ALL_SLABS, OTHER_SLABS };
 
+/* Looks without the lock: who would find nothing writes nothing. */
+static bool may_have(struct caml_pool_shard* shard, enum pools_of which) {
+  unsigned n = atomic_load_explicit(&shard->n_partial, memory_order_relaxed);
+  return n > (which == OTHER_SLABS ? 1 : 0);
+}
+
 /* A free pool of the shard's, or NULL */
 static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
                       enum pools_of which) {
@@ -277,10 +294,21 @@ static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
 
 static void* get_from_others(struct caml_pools* pools, unsigned own,
                              enum pools_of which) {
+  unsigned used = atomic_load(&pools->used);
   void* pool = NULL;
-  for (unsigned i = 1; i < CAML_POOL_SHARDS && pool == NULL; i++)
-    pool = get_from(pools, &pools->shards[(own + i) % CAML_POOL_SHARDS], which);
+  for (unsigned i = 1; i <= used && pool == NULL; i++) {
+    unsigned other = (own + i) % used;
+    if (other != own && may_have(&pools->shards[other], which))
+      pool = get_from(pools, &pools->shards[other], which);
+  }
   return pool;
+}
+
+/* Raised once for each shard */
+static void note_used(struct caml_pools* pools, unsigned shard) {
+  unsigned used = atomic_load(&pools->used);
+  while (used <= shard
+         && !atomic_compare_exchange_weak(&pools->used, &used, shard + 1)) {}
 }
 
 static unsigned at_most(unsigned n, unsigned most) {
@@ -350,6 +378,7 @@ static void* get_from_new_slab(struct caml_pools* pools, unsigned i) {
   unsigned n = get_slabs(pools, i, slabs);
   void* pool;
   if (n == 0) return NULL;
+  note_used(pools, i);
   lock_shard(shard);
   while (n > 0) link_slab(shard, slabs[--n]);
   pool = take_pool(pools, shard, slabs[0]);
@@ -651,5 +680,6 @@ void caml_pools_end(struct caml_pools* pools) {
   for (int i = 0; i < CAML_POOL_SHARDS; i++)
     caml_ranked_mutex_destroy(&pools->shards[i].lock);
   memset(pools->shards, 0, sizeof(pools->shards));
+  atomic_store(&pools->used, 0);
   pools->extents = NULL;
 }

@@ -49,6 +49,7 @@ struct caml_pool_shard {
   atomic_int waiting;       /* threads that wait for [lock], to get or put a
                                pool */
   struct caml_slab* partial; /* slabs that have free pools */
+  atomic_uint n_partial;     /* how many; others look without the lock */
   struct caml_slab* walk;    /* of these, the next to be purged */
   bool by_force;            /* the walk purges by force */
   size_t puts;              /* of pools */
@@ -65,6 +66,7 @@ struct caml_pools {
                         of two */
   _Atomic ssize_t dirty_ms, muzzy_ms;
   atomic_int held; /* > 0: nothing decays */
+  _Atomic unsigned used; /* shards from here on never had a slab */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
   struct caml_slab* _Atomic leaves[CAML_SLABS_ROOT];
 };

@@ -1,0 +1,184 @@
+/**************************************************************************/
+/*                                                                        */
+/*                            runtime-jemalloc                            */
+/*                                                                        */
+/*   Copyright 2026 the runtime-jemalloc developers                       */
+/*                                                                        */
+/*   All rights reserved.  This file is distributed under the terms of    */
+/*   the GNU Lesser General Public License version 2.1, with the          */
+/*   special exception on linking described in the file LICENSE.          */
+/*                                                                        */
+/**************************************************************************/
+
+/* What one domain writes that another has: nothing, where it finds a pool or a
+   block in its own shard.  The arena is compared with what it was, line by line
+   of the processor's cache, and mutexes are counted, jemalloc's too: without
+   one it writes nothing of its arena's. */
+
+#define _GNU_SOURCE
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+#include "fixture.h"
+
+#define LINE ((size_t)64)
+#define SHARDS 64 /* as many domains have one each */
+_Static_assert(CAML_POOL_SHARDS >= SHARDS && CAML_CACHE_SHARDS >= SHARDS,
+               "a shard for each");
+
+static const unsigned some_shards[] = { 0, 5, SHARDS - 1 };
+#define N_SHARDS (sizeof(some_shards) / sizeof(some_shards[0]))
+
+/* Mutexes */
+
+static unsigned taken, held;  /* since [look], and now */
+static unsigned of_shards;    /* taken since, of shards of pools */
+static const void* last;      /* of those taken */
+
+int __real_pthread_mutex_lock(pthread_mutex_t* mutex);
+int __real_pthread_mutex_trylock(pthread_mutex_t* mutex);
+int __real_pthread_mutex_unlock(pthread_mutex_t* mutex);
+
+static void note_taken(const void* mutex) {
+  taken++;
+  held++;
+  of_shards += (const char*)mutex >= (const char*)arena.pools.shards
+    && (const char*)mutex < (const char*)(arena.pools.shards + SHARDS);
+  last = mutex;
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t* mutex) {
+  int result = __real_pthread_mutex_lock(mutex);
+  note_taken(mutex);
+  return result;
+}
+
+int __wrap_pthread_mutex_trylock(pthread_mutex_t* mutex) {
+  int result = __real_pthread_mutex_trylock(mutex);
+  if (result == 0) note_taken(mutex);
+  return result;
+}
+
+int __wrap_pthread_mutex_unlock(pthread_mutex_t* mutex) {
+  held--;
+  return __real_pthread_mutex_unlock(mutex);
+}
+
+/* Memory */
+
+static struct caml_arena before;
+#define LEAF (CAML_SLABS_LEAF * CAML_CACHE_LINES)
+static char leaf_before[LEAF];
+
+/* The table of slabs in which [pool] is */
+static char* leaf_of(const void* pool) {
+  size_t i = (uintptr_t)pool / CAML_SLAB_SIZE / CAML_SLABS_LEAF;
+  return (char*)arena.pools.leaves[i];
+}
+
+static void look(const void* pool) {
+  memcpy(&before, &arena, sizeof(arena));
+  if (pool != NULL) memcpy(leaf_before, leaf_of(pool), LEAF);
+  taken = of_shards = 0;
+}
+
+static bool is_in(size_t offset, const void* part, size_t size) {
+  size_t start = (size_t)((const char*)part - (const char*)&arena);
+  return offset >= start && offset < start + size;
+}
+
+/* Lines of the arena that have changed and are not of [shard] */
+static unsigned changed_for_others(unsigned shard) {
+  unsigned n = 0;
+  for (size_t i = 0; i < sizeof(arena); i += LINE) {
+    size_t size = sizeof(arena) - i < LINE ? sizeof(arena) - i : LINE;
+    if (memcmp((char*)&arena + i, (char*)&before + i, size) == 0) continue;
+    n += !is_in(i, &arena.pools.shards[shard], sizeof(arena.pools.shards[0]))
+      && !is_in(i, &arena.cache.shards[shard], sizeof(arena.cache.shards[0]));
+  }
+  return n;
+}
+
+/* Of slabs, those that are not of [shard]: it is the first that a slab has. */
+static unsigned slabs_changed_for_others(const void* pool, unsigned shard) {
+  char* leaf = leaf_of(pool);
+  unsigned n = 0;
+  for (size_t i = 0; i < LEAF; i += CAML_CACHE_LINES)
+    n += memcmp(leaf + i, leaf_before + i, CAML_CACHE_LINES) != 0
+      && *(uint16_t*)(leaf + i) != shard;
+  return n;
+}
+
+static void* get_pool(unsigned shard) {
+  void* pool = caml_arena_get_pool(&arena, shard);
+  assert_non_null(pool);
+  return pool;
+}
+
+/* Tests */
+
+/* Lines are of one shard, if the arena lies at such a line. */
+static void lines_have_one_shard(void** state) {
+  (void)state;
+  assert_int_equal((uintptr_t)&arena.pools.shards % CAML_CACHE_LINES, 0);
+  assert_int_equal(sizeof(arena.pools.shards[0]) % CAML_CACHE_LINES, 0);
+  assert_int_equal((uintptr_t)&arena.cache.shards % CAML_CACHE_LINES, 0);
+  assert_int_equal(sizeof(arena.cache.shards[0]) % CAML_CACHE_LINES, 0);
+}
+
+static void assert_own_lock_only(unsigned shard) {
+  assert_int_equal(taken, 1);
+  assert_ptr_equal(last, &arena.pools.shards[shard].lock.mutex);
+}
+
+/* One that has its pages: else they are counted. */
+static void a_pool_of_the_own_shard_is_nobody_elses(void** state) {
+  (void)state;
+  for (unsigned s = 0; s < SHARDS; s++) get_pool(s);
+  for (size_t i = 0; i < N_SHARDS; i++) {
+    unsigned shard = some_shards[i];
+    void *first = get_pool(shard), *pool = get_pool(shard);
+    caml_arena_put_pool(&arena, pool);
+    look(first);
+    pool = get_pool(shard);
+    assert_own_lock_only(shard);
+    assert_int_equal(changed_for_others(shard), 0);
+    assert_int_equal(slabs_changed_for_others(pool, shard), 0);
+    look(first);
+    caml_arena_put_pool(&arena, pool);
+    assert_own_lock_only(shard);
+    assert_int_equal(changed_for_others(shard), 0);
+    assert_int_equal(slabs_changed_for_others(first, shard), 0);
+  }
+}
+
+/* Of shards that have nothing to give*/
+static void a_new_slab_needs_no_other_shard(void** state) {
+  void* pool;
+  (void)state;
+  for (unsigned s = 0; s < SHARDS; s++) pool = get_pool(s);
+  while (arena.pools.shards[7].n_partial > 0) pool = get_pool(7);
+  look(pool);
+  pool = get_pool(7);
+  for (unsigned s = 0; s < SHARDS; s++)
+    if (s != 7)
+      assert_memory_equal(&arena.pools.shards[s], &before.pools.shards[s],
+                          sizeof(before.pools.shards[s]));
+  assert_int_equal(of_shards, 2); /* the own one, before and behind */
+  assert_int_equal(slabs_changed_for_others(pool, 7), 0);
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+    T(lines_have_one_shard),
+    T(a_pool_of_the_own_shard_is_nobody_elses),
+    T(a_new_slab_needs_no_other_shard),
+  };
+  cmocka_set_message_output(CM_OUTPUT_TAP);
+  return cmocka_run_group_tests_name("shards", tests, NULL, NULL);
+}
