@@ -303,7 +303,8 @@ void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
   void* block = caml_cache_get(&arena->cache, shard, size);
   assert(size > 0);
   if (block != NULL) caml_extents_begin_get(CAML_GETTING_LARGE); /* nothing */
-  if (size > CAML_CACHE_BLOCK_MOST) caml_cache_empty(&arena->cache);
+  if (size > CAML_CACHE_BLOCK_MOST)
+    caml_cache_empty_shard(&arena->cache, shard);
   if (block == NULL) block = caml_arena_get(arena, size);
   return coloured(arena, block, size);
 }

@@ -310,13 +310,24 @@ void caml_cache_decay(struct caml_cache* cache, uint64_t now) {
   for (unsigned i = 0; i < used; i++) empty(cache, i, &now);
 }
 
+/* False without entering it if the shard keeps nothing. */
+static bool empty_if_any(struct caml_cache* cache, unsigned n) {
+  const struct caml_cache_shard* shard = &cache->shards[n];
+  if (atomic_load_explicit(&shard->bytes, memory_order_relaxed) == 0)
+    return false;
+  return empty(cache, n, NULL);
+}
+
 bool caml_cache_empty(struct caml_cache* cache) {
   unsigned used = atomic_load(&cache->used);
   bool any = false;
-  for (unsigned i = 0; i < used; i++)
-    if (atomic_load_explicit(&cache->shards[i].bytes, memory_order_relaxed) > 0)
-      any |= empty(cache, i, NULL);
+  for (unsigned i = 0; i < used; i++) any |= empty_if_any(cache, i);
   return any;
+}
+
+void caml_cache_empty_shard(struct caml_cache* cache, unsigned n) {
+  assert(cache->extents != NULL);
+  empty_if_any(cache, n % CAML_CACHE_SHARDS);
 }
 
 void caml_cache_set_decay(struct caml_cache* cache, ssize_t ms) {

@@ -21,7 +21,8 @@
      - when nobody has touched it for half of the decay time;
      - block by block, when others are asked for than there are and more is kept
        than at first, so that jemalloc makes these of it;
-     - before jemalloc is asked for anything that is no such block;
+     - before jemalloc is asked by the shard's domain for anything that is no
+       such block;
      - with every purge that is asked for, and before memory runs out.
    jemalloc_cache_policy.h decides how much is kept and what goes.
 
@@ -95,6 +96,9 @@ void caml_cache_set_decay(struct caml_cache* cache, ssize_t ms);
    there was anything.  From any thread. */
 void caml_cache_decay(struct caml_cache* cache, uint64_t now);
 bool caml_cache_empty(struct caml_cache* cache);
+
+/* Everything that is in one shard.  [shard] is as for [caml_cache_get]. */
+void caml_cache_empty_shard(struct caml_cache* cache, unsigned shard);
 
 /* Bytes that are kept, blocks that were found, and others.  Not exact while
    other threads are in a shard. */

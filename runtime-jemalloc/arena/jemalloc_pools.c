@@ -193,13 +193,17 @@ static void get_dirty_slab(struct caml_pools* pools,
   if (is_large(shard)) caml_extents_fill(slab->start, CAML_SLAB_SIZE);
 }
 
+/* A domain has one number, for its pools and for its blocks. */
+_Static_assert(CAML_POOL_SHARDS == CAML_CACHE_SHARDS, "a shard of each");
+
 /* A slab from jemalloc, which takes it for committed.  It has all of its pages,
-   or none. */
+   or none.  What the domain has freed goes back first, but not what others
+   have: with each of them emptied by all, 64 domains would find nothing. */
 static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
   struct caml_slab* slab;
   pool_bits missing;
   char* p;
-  caml_cache_empty(pools->cache);
+  caml_cache_empty_shard(pools->cache, shard);
   caml_extents_begin_get(CAML_GETTING_SLAB);
   p = je_mallocx(CAML_SLAB_SIZE, pools->flags);
   if (p == NULL) return NULL;

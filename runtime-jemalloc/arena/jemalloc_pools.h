@@ -75,8 +75,8 @@ struct caml_pools {
    with one in use is not counted. */
 struct caml_free_pools { size_t dirty, muzzy, retained; };
 
-/* Makes [pools], which is zeroed, ready.  Before a slab is taken [cache] is
-   emptied.  [flags] are [mallocx]'s. */
+/* Makes [pools], which is zeroed, ready.  Before a slab is taken the
+   same shard of [cache] is emptied.  [flags] are [mallocx]'s. */
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      struct caml_cache* cache, int flags);
 

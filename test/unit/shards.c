@@ -26,6 +26,7 @@
 #include <string.h>
 #include "fixture.h"
 
+#define KIB ((size_t)1 << 10)
 #define LINE ((size_t)64)
 #define SHARDS 64 /* as many domains have one each */
 _Static_assert(CAML_POOL_SHARDS >= SHARDS && CAML_CACHE_SHARDS >= SHARDS,
@@ -114,6 +115,17 @@ static unsigned slabs_changed_for_others(const void* pool, unsigned shard) {
   return n;
 }
 
+static char* get(unsigned shard, size_t size) {
+  char* block = caml_arena_get_cached(&arena, shard, size);
+  assert_non_null(block);
+  block[0] = 1;
+  return block;
+}
+
+static void put(unsigned shard, char* block, size_t size) {
+  caml_arena_put_cached(&arena, shard, block, size);
+}
+
 static void* get_pool(unsigned shard) {
   void* pool = caml_arena_get_pool(&arena, shard);
   assert_non_null(pool);
@@ -173,11 +185,27 @@ static void a_new_slab_needs_no_other_shard(void** state) {
   assert_int_equal(slabs_changed_for_others(pool, 7), 0);
 }
 
+/* Nor a larger block */
+static void a_new_slab_leaves_others_their_blocks(void** state) {
+  (void)state;
+  for (int i = 0; i < 4; i++)
+    assert_non_null(caml_arena_get(&arena, 2048 * MIB));
+  for (unsigned s = 0; s < 3; s++) put(s, get(s, 64 * KIB), 64 * KIB);
+  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 3 * 64 * KIB);
+  get_pool(1);
+  assert_int_equal(arena.cache.shards[1].bytes, 0);
+  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 2 * 64 * KIB);
+  get(2, 2 * MIB);
+  assert_int_equal(arena.cache.shards[2].bytes, 0);
+  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 64 * KIB);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     T(lines_have_one_shard),
     T(a_pool_of_the_own_shard_is_nobody_elses),
     T(a_new_slab_needs_no_other_shard),
+    T(a_new_slab_leaves_others_their_blocks),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests_name("shards", tests, NULL, NULL);
