@@ -19,9 +19,9 @@ static size_t at_most(size_t n, size_t most) {
 
 void caml_cache_bound_look(struct caml_cache_bound* bound, size_t heap,
                            unsigned shards) {
-  size_t first = at_most(heap / CAML_CACHE_FIRST_PART, CAML_CACHE_FIRST_MOST);
   assert(shards > 0);
-  bound->first = first / shards;
+  bound->first = at_most(heap / CAML_CACHE_FIRST_PART / shards,
+                         CAML_CACHE_FIRST_MOST);
   bound->most = heap / CAML_CACHE_PART / shards;
   bound->earned = at_most(bound->earned, bound->most - bound->first);
   assert(bound->first <= bound->most);

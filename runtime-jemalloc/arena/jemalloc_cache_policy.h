@@ -31,8 +31,9 @@
 #define CAML_CACHE_BLOCK_LEAST ((size_t)4 << 10)
 #define CAML_CACHE_BLOCK_MOST ((size_t)1 << 20)
 
-/* What all shards may keep together: at first a part of the heap, up to so many
-   bytes; in the end a larger part. */
+/* What all shards may keep together: at first a part of the heap, each up to so
+   many bytes; in the end a larger part.  Were the bytes for all of them, a
+   shard of 16 would begin with too little to find anything in, and stay so. */
 #define CAML_CACHE_FIRST_PART 64
 #define CAML_CACHE_FIRST_MOST ((size_t)8 << 20)
 #define CAML_CACHE_PART 2

@@ -79,6 +79,9 @@ static void at_first_a_64th_of_the_heap(void** state) {
   caml_cache_bound_look(&bound, (size_t)1 << 40, 1);
   assert_true(has_room(8 * MIB));
   assert_false(has_room(8 * MIB + 1));
+  caml_cache_bound_look(&bound, (size_t)1 << 40, 64); /* each of them */
+  assert_true(has_room(8 * MIB));
+  assert_false(has_room(8 * MIB + 1));
 }
 
 static void what_was_found_makes_room_up_to_half_of_the_heap(void** state) {

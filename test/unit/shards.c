@@ -169,6 +169,32 @@ static void a_pool_of_the_own_shard_is_nobody_elses(void** state) {
   }
 }
 
+static void a_block_that_is_kept_is_nobody_elses(void** state) {
+  static const size_t sizes[] =
+    { 5 * KIB, 14 * KIB, 16 * KIB, 100 * KIB, 1000 * KIB };
+  (void)state;
+  for (int i = 0; i < 4; i++) /* of a large heap more is kept */
+    assert_non_null(caml_arena_get(&arena, 2048 * MIB));
+  for (unsigned s = 0; s < SHARDS; s++) put(s, get(s, 5 * KIB), 5 * KIB);
+  for (size_t i = 0; i < N_SHARDS; i++)
+    for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++) {
+      unsigned shard = some_shards[i];
+      char *block, *found;
+      put(shard, get(shard, sizes[j]), sizes[j]);
+      block = get(shard, sizes[j]);
+      look(NULL);
+      put(shard, block, sizes[j]);
+      assert_int_equal(taken, 0);
+      assert_int_equal(changed_for_others(shard), 0);
+      look(NULL);
+      found = get(shard, sizes[j]);
+      assert_ptr_equal(found, block);
+      assert_int_equal(taken, 0);
+      assert_int_equal(changed_for_others(shard), 0);
+      put(shard, found, sizes[j]);
+    }
+}
+
 /* Of shards that have nothing to give*/
 static void a_new_slab_needs_no_other_shard(void** state) {
   void* pool;
@@ -204,6 +230,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
     T(lines_have_one_shard),
     T(a_pool_of_the_own_shard_is_nobody_elses),
+    T(a_block_that_is_kept_is_nobody_elses),
     T(a_new_slab_needs_no_other_shard),
     T(a_new_slab_leaves_others_their_blocks),
   };
