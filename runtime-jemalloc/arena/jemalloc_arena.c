@@ -258,6 +258,7 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   caml_extents_begin_get(large ? CAML_GETTING_LARGE : CAML_GETTING_SMALL);
   block = get(arena, size);
   if (block == NULL) block = get_after_trim(arena, size);
+  caml_extents_fill_got();
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   assert(size < 16 || (uintptr_t)block % 16 == 0);
   return block;

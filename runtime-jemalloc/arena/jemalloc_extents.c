@@ -313,6 +313,8 @@ static void unmap_rests(struct caml_extents* extents) {
 static _Thread_local struct {
   enum caml_getting what;
   size_t got;
+  char* to_fill; /* see caml_extents_fill_got */
+  size_t to_fill_size;
   size_t refused; /* bytes of a mapping that it does not get; 0: any */
 } getting;
 
@@ -473,6 +475,7 @@ bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
 void caml_extents_begin_get(enum caml_getting what) {
   getting.what = what;
   getting.got = 0;
+  getting.to_fill_size = 0;
 }
 
 void caml_extents_refuse(size_t size) {
@@ -482,6 +485,21 @@ void caml_extents_refuse(size_t size) {
 
 size_t caml_extents_got(void) {
   return getting.got;
+}
+
+void caml_extents_fill_got(void) {
+  if (getting.to_fill_size > 0)
+    caml_extents_fill(getting.to_fill, getting.to_fill_size);
+  getting.to_fill_size = 0;
+}
+
+/* A get takes address space once as a rule: what it took before is filled in
+   the hook. */
+static void fill_later(char* p, size_t size) {
+  assert(p != NULL && size > 0);
+  caml_extents_fill_got();
+  getting.to_fill = p;
+  getting.to_fill_size = size;
 }
 
 /* [length] bytes from [p] are committed.  Returns how many to fill from there
@@ -505,7 +523,8 @@ static size_t advance(struct caml_extents* extents, uintptr_t p,
 }
 
 /* What is mapped stays accessible, and its pages come when they are touched.
-   Those of jemalloc's own slabs come now, since blocks will fill them. */
+   Those of jemalloc's own slabs come as soon as it is left, since blocks will
+   fill them. */
 static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
                           size_t offset, size_t length, unsigned arena_ind) {
   struct caml_extents* extents = extents_of(hooks);
@@ -526,7 +545,7 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
     caml_huge_count(&extents->huge, p, length, true);
   else
     caml_huge_commit(&extents->huge, p, length);
-  if (to_fill > 0) caml_extents_fill(p, to_fill);
+  if (to_fill > 0) fill_later(p, to_fill);
   count(&extents->commit, true, length);
   return false;
 }

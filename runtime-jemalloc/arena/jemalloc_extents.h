@@ -140,6 +140,10 @@ void caml_extents_refuse(size_t size);
 /* Bytes of address space without pages that the calling thread took since. */
 size_t caml_extents_got(void);
 
+/* Gives pages to what it got that will be filled.  Not with jemalloc's locks,
+   as the hooks are called: others would wait for the kernel. */
+void caml_extents_fill_got(void);
+
 /* Gives pages to [size] bytes that jemalloc takes for committed and that have
    none.  False if the kernel refused: then they come when they are touched. */
 bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size);

@@ -24,6 +24,7 @@
 #include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include "fixture.h"
 
 #define KIB ((size_t)1 << 10)
@@ -31,6 +32,10 @@
 #define SHARDS 64 /* as many domains have one each */
 _Static_assert(CAML_POOL_SHARDS >= SHARDS && CAML_CACHE_SHARDS >= SHARDS,
                "a shard for each");
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 
 static const unsigned some_shards[] = { 0, 5, SHARDS - 1 };
 #define N_SHARDS (sizeof(some_shards) / sizeof(some_shards[0]))
@@ -40,10 +45,13 @@ static const unsigned some_shards[] = { 0, 5, SHARDS - 1 };
 static unsigned taken, held;  /* since [look], and now */
 static unsigned of_shards;    /* taken since, of shards of pools */
 static const void* last;      /* of those taken */
+static unsigned filled_with;  /* mutexes held while pages were filled */
+static unsigned fills;
 
 int __real_pthread_mutex_lock(pthread_mutex_t* mutex);
 int __real_pthread_mutex_trylock(pthread_mutex_t* mutex);
 int __real_pthread_mutex_unlock(pthread_mutex_t* mutex);
+int __real_madvise(void* p, size_t size, int advice);
 
 static void note_taken(const void* mutex) {
   taken++;
@@ -68,6 +76,14 @@ int __wrap_pthread_mutex_trylock(pthread_mutex_t* mutex) {
 int __wrap_pthread_mutex_unlock(pthread_mutex_t* mutex) {
   held--;
   return __real_pthread_mutex_unlock(mutex);
+}
+
+int __wrap_madvise(void* p, size_t size, int advice) {
+  if (advice == MADV_POPULATE_WRITE) {
+    fills++;
+    filled_with += held;
+  }
+  return __real_madvise(p, size, advice);
 }
 
 /* Memory */
@@ -226,6 +242,17 @@ static void a_new_slab_leaves_others_their_blocks(void** state) {
   assert_int_equal(caml_cache_counts(&arena.cache).bytes, 64 * KIB);
 }
 
+/* jemalloc's slabs get theirs as they are made. */
+static void pages_come_when_no_mutex_is_held(void** state) {
+  (void)state;
+  need_populate();
+  fills = filled_with = 0;
+  for (int i = 0; i < 1000; i++)
+    assert_non_null(caml_arena_get(&arena, 10 * KIB));
+  assert_int_not_equal(fills, 0);
+  assert_int_equal(filled_with, 0);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     T(lines_have_one_shard),
@@ -233,6 +260,7 @@ int main(void) {
     T(a_block_that_is_kept_is_nobody_elses),
     T(a_new_slab_needs_no_other_shard),
     T(a_new_slab_leaves_others_their_blocks),
+    T(pages_come_when_no_mutex_is_held),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests_name("shards", tests, NULL, NULL);
