@@ -188,6 +188,7 @@ static const char* const jemallocs[] = {
   "large", "extent_avail", "extents_dirty", "extents_muzzy",
   "extents_retained", "decay_dirty", "decay_muzzy", "base",
 };
+#define JEMALLOC "jemalloc: "
 #define JEMALLOCS (sizeof(jemallocs) / sizeof(jemallocs[0]))
 
 static uint64_t taken(const char* what) {
@@ -211,7 +212,15 @@ static void name(uint64_t n, const char* what) {
     found = l;
   }
   if (found != NULL)
-    snprintf(found->name, sizeof(found->name), "jemalloc: %s", what);
+    snprintf(found->name, sizeof(found->name), JEMALLOC "%s", what);
+}
+
+static bool is_named(const char* what) {
+  for (unsigned i = 0; i < MOST_LOCKS; i++)
+    if (strncmp(state->locks[i].name, JEMALLOC, sizeof(JEMALLOC) - 1) == 0
+        && strcmp(state->locks[i].name + sizeof(JEMALLOC) - 1, what) == 0)
+      return true;
+  return false;
 }
 
 /* Those of bins lie side by side, so that one that has no name of its own,
@@ -240,7 +249,7 @@ static void name_jemallocs(void) {
   je_mallctl("epoch", NULL, NULL, &epoch, sizeof(epoch));
   for (unsigned i = 0; i < JEMALLOCS; i++) {
     snprintf(what, sizeof(what), "mutexes.%s", jemallocs[i]);
-    name(taken(what), jemallocs[i]);
+    if (!is_named(jemallocs[i])) name(taken(what), jemallocs[i]);
   }
   je_mallctl("arenas.nbins", &bins, &size, NULL, 0);
   for (unsigned i = 0; i < bins; i++) {
@@ -256,7 +265,6 @@ static bool is_in(const void* p, const void* start, size_t size) {
 }
 
 const char* scale_lock_name(const void* lock) {
-  static bool named;
   struct caml_arena* a = &scale_arena;
   if (is_in(lock, a->pools.shards, sizeof(a->pools.shards)))
     return "shard of pools";
@@ -264,8 +272,7 @@ const char* scale_lock_name(const void* lock) {
   if (is_in(lock, &a->extents.huge, sizeof(a->extents.huge))) return "huge";
   if (is_in(lock, &a->statistics, sizeof(a->statistics))) return "statistics";
   if (is_in(lock, &a->trim, sizeof(a->trim))) return "trim";
-  if (!named) name_jemallocs();
-  named = true;
+  if (find(lock)->name[0] == 0) name_jemallocs();
   return find(lock)->name[0] != 0 ? find(lock)->name
     : "jemalloc: growth, others"; /* that of growth is in no statistics */
 }
