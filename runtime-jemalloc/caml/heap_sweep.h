@@ -26,19 +26,6 @@
 /* Words of a block of OCaml's own largest size class */
 #define CAML_STOCK_SIZECLASS_MAX 128
 
-/* May pool_sweep have something to do for this first pool of a list, or NULL?
-   It does nothing for NULL, but most of our size classes have no pool in a
-   small heap. */
-static inline bool caml_heap_is_to_sweep(const void* pool)
-{
-#ifdef CAML_HEAP_JEMALLOC
-  return pool != NULL;
-#else
-  (void)pool;
-  return true;
-#endif
-}
-
 /* As many words as OCaml counts, since the collector is paced by them: where
    its blocks of more than 128 words are large ones, ours are in pools.  They
    count without empty slots, whether they live or not. */
@@ -61,6 +48,19 @@ static inline intnat caml_heap_sweep_work(const void* pool,
                                           unsigned sizeclass)
 {
   return pool == NULL ? 0 : caml_heap_words_to_sweep(pool, sizeclass);
+}
+
+/* May pool_sweep have something to do for this first pool of a list, or NULL?
+   It does nothing for NULL, but most of our size classes have no pool in a
+   small heap. */
+static inline bool caml_heap_is_to_sweep(const void* pool)
+{
+#ifdef CAML_HEAP_JEMALLOC
+  return pool != NULL;
+#else
+  (void)pool;
+  return true;
+#endif
 }
 
 /* From OCaml 5.5 on, where a block of a pool counts as it lives: words of work
