@@ -85,8 +85,9 @@ SERVER = [
 
 # What each worker does, and how the table calls it
 FAMILY = {"none": "nothing", "major": "two major cycles",
-          "write": "writes 1% of the state, then the same",
-          "promote": "promotes and drops as much, then the same"}
+          "written": "writes 1% of the state",
+          "write": "writes 1% of the state, then two major cycles",
+          "promote": "promotes and drops as much, then two major cycles"}
 FAMILIES = [program(f"{n} workers: {what}", "family", f"200 {n} {work}",
                     f"50 {n} {work}", ocaml4=False)
             for work, what in FAMILY.items() for n in (4, 16)]

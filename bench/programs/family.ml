@@ -1,8 +1,8 @@
 (* family SEED MIB WORKERS WORK: a parent loads MIB of state, empties its minor heap, of
    which each worker would promote its own copy, and forks WORKERS, each of which does
-   WORK: [none]; [major], two major cycles; [write], a new value in one
-   entry of a hundred, strewn, then the same; [promote], as much as the state is
-   promoted and dropped.  Prints the PSS of the parent before, that of all then, MiB,
+   WORK: [none]; [major], two major cycles; [written], a new value in one
+   entry of a hundred, strewn; [write], that and the same; [promote], as much as the
+   state is promoted and dropped, and the same.  Prints the PSS of the parent before, that of all then, MiB,
    and the means of what a worker's first and second cycle took, ms. *)
 
 let state_entry r i = (i, Bytes.make (8 + Random.State.int r 300) 'x', [ i ])
@@ -36,6 +36,7 @@ let promote r bytes =
 
 let work r state bytes = function
   | "none" -> 0., 0.
+  | "written" -> write r state; 0., 0.
   | what ->
     if what = "write" then write r state
     else if what = "promote" then promote r bytes;

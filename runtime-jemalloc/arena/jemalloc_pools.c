@@ -668,10 +668,17 @@ void caml_pools_unlock(struct caml_pools* pools) {
     caml_ranked_mutex_unlock(&pools->shards[i].lock);
 }
 
+/* What the child takes is little at first, whatever its parent took. */
+static void forget_growth(struct caml_pool_shard* shard) {
+  atomic_store(&shard->fresh, 0);
+  atomic_store(&shard->taken, 0);
+}
+
 void caml_pools_postfork_child(struct caml_pools* pools) {
   atomic_store(&pools->held, 0); /* by a thread that is not here */
   for (int i = 0; i < CAML_POOL_SHARDS; i++) {
     atomic_store(&pools->shards[i].waiting, 0);
+    forget_growth(&pools->shards[i]);
     caml_ranked_mutex_postfork_child(&pools->shards[i].lock);
   }
 }

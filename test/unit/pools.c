@@ -341,6 +341,27 @@ static void more_slabs_the_larger_it_is(void** state) {
   assert_in_range(take_free() + 1, 7 * N, 8 * N);
 }
 
+static void a_child_takes_pages_as_a_small_heap_does(void** state) {
+  int status;
+  pid_t pid;
+  (void)state;
+  need_populate();
+  grow();
+  caml_arena_prefork(&arena);
+  pid = fork();
+  assert_true(pid >= 0);
+  if (pid == 0) {
+    caml_arena_postfork_child(&arena);
+    _exit(smaps_resident(get_from(0), CAML_SLAB_SIZE) == 0
+          && take_free() == N - 1 ? 0 : 1);
+  }
+  caml_arena_postfork_parent(&arena);
+  assert_int_equal(waitpid(pid, &status, 0), pid);
+  assert_int_equal(status, 0);
+  get();
+  assert_free(2 * N - 1, 0, 0);
+}
+
 /* They are free pages like others. */
 static void slabs_ahead_are_purged(void** state) {
   size_t before;
@@ -503,6 +524,7 @@ int main(void) {
     T(a_small_heap_gets_pages_as_they_are_touched),
     T(a_growing_heap_has_slabs_ahead),
     T(more_slabs_the_larger_it_is),
+    T(a_child_takes_pages_as_a_small_heap_does),
     T(slabs_ahead_are_purged),
     T(slabs_ahead_are_huge_again),
     T(no_slabs_ahead_that_decay_at_once),
