@@ -42,11 +42,15 @@ def commit(source):
     return output(*git, "log", "-1", "--format=%h") + (", changed" if changed else "")
 
 
+def cpu():
+    return f"{os.cpu_count()} × {_first('/proc/cpuinfo', 'model name')}"
+
+
 def describe(ocamlopt, build, other):
     with open(THP) as f:
         thp = f.read().split("[")[1].split("]")[0]
     described = {
-        "cpu": f"{os.cpu_count()} × {_first('/proc/cpuinfo', 'model name')}",
+        "cpu": cpu(),
         "memory": _first("/proc/meminfo", "MemTotal"),
         "kernel": platform.release(),
         "huge pages": thp,

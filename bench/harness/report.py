@@ -31,8 +31,12 @@ class Results:
         found = [self.measured[g] for g in groups if g in self.measured]
         return "; ".join(dict.fromkeys(
             ([f"at {m['commit']}, {m['rounds']} round{'s' * (m['rounds'] > 1)}"
-              for m in found if "rounds" in m]
+              + self.elsewhere(m) for m in found if "rounds" in m]
              + [f"counts at {m['counts']}" for m in found if "counts" in m])))
+
+    def elsewhere(self, m):
+        cpu = m.get("cpu", self.machine["cpu"])
+        return "" if cpu == self.machine["cpu"] else f", on {cpu}"
 
     def rows(self, group, **wanted):
         return [r for r in self.groups.get(group, [])
