@@ -190,58 +190,58 @@ static pid_t fork_heap(void) {
   return pid;
 }
 
-static void a_child_that_goes_on_has_its_own(void** state) {
+/* In a child with the heap: is what [act] returns 0? */
+static void assert_child(int (*act)(void)) {
   int status;
-  pid_t pid;
-  (void)state;
-  caml_background_on(&background);
-  free_some();
-  pid = fork_heap();
+  pid_t pid = fork_heap();
   assert_true(pid >= 0);
   if (pid == 0) {
     alarm(30);
-    if (threads() != 1) _exit(1);
-    caml_background_settle(&background);
-    if (threads() != 2) _exit(2);
-    free_some();
-    wait_for_decay(NULL);
-    caml_background_off(&background);
-    _exit(threads() == 1 ? 0 : 3);
+    _exit(act());
   }
   assert_int_equal(waitpid(pid, &status, 0), pid);
   assert_int_equal(status, 0);
-  assert_int_equal(threads(), 2);
 }
 
-static void a_child_that_frees_memory_has_its_own(void** state) {
-  int status;
-  pid_t pid;
+static int go_on(void) {
+  if (threads() != 1) return 1;
+  caml_background_settle(&background);
+  if (threads() != 2) return 2;
+  free_some();
+  wait_for_decay(NULL);
+  caml_background_off(&background);
+  return threads() == 1 ? 0 : 3;
+}
+
+static void a_child_that_goes_on_has_its_own(void** state) {
   (void)state;
   caml_background_on(&background);
   free_some();
-  pid = fork_heap();
-  assert_true(pid >= 0);
-  if (pid == 0) {
-    free_some();
-    _exit(threads() == 2 ? 0 : 1);
-  }
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  assert_int_equal(status, 0);
+  assert_child(go_on);
+  assert_int_equal(threads(), 2);
+}
+
+static int free_memory(void) {
+  free_some();
+  return threads() == 2 ? 0 : 1;
+}
+
+static void a_child_that_frees_memory_has_its_own(void** state) {
+  (void)state;
+  caml_background_on(&background);
+  free_some();
+  assert_child(free_memory);
+}
+
+static int settle(void) {
+  caml_background_settle(&background);
+  return threads() == 1 ? 0 : 1;
 }
 
 static void a_child_of_one_without_has_none(void** state) {
-  int status;
-  pid_t pid;
   (void)state;
   caml_background_on(&background);
-  pid = fork_heap();
-  assert_true(pid >= 0);
-  if (pid == 0) {
-    caml_background_settle(&background);
-    _exit(threads() == 1 ? 0 : 1);
-  }
-  assert_int_equal(waitpid(pid, &status, 0), pid);
-  assert_int_equal(status, 0);
+  assert_child(settle);
 }
 
 #define B(f) cmocka_unit_test_setup_teardown(f, begin, end)

@@ -211,7 +211,7 @@ static void a_block_that_is_kept_is_nobody_elses(void** state) {
     }
 }
 
-/* Of shards that have nothing to give*/
+/* Of shards that have nothing to give */
 static void a_new_slab_needs_no_other_shard(void** state) {
   void* pool;
   (void)state;
