@@ -240,7 +240,7 @@ static void look(uint64_t now) {
 }
 
 /* Limits too: the program's part of one is what it was when they were read. */
-static void look_at_all(uint64_t now) {
+static void look_afresh(uint64_t now) {
   memory.looked = 0;
   look(now);
 }
@@ -367,7 +367,7 @@ static bool look_for_room(size_t size) {
   look(caml_heap_now());
   room = has_room(size);
   if (!room) {
-    look_at_all(caml_heap_now());
+    look_afresh(caml_heap_now());
     room = has_room(size);
   }
   unlock();
@@ -463,7 +463,7 @@ void caml_memory_told(bool out_of_memory) {
 
 void caml_memory_state(bool now, struct caml_memory_state* state) {
   lock();
-  if (now) look_at_all(caml_heap_now());
+  if (now) look_afresh(caml_heap_now());
   *state = (struct caml_memory_state){
     .process = memory.policy.seen.process,
     .soft = CAML_NO_LIMIT, .hard = CAML_NO_LIMIT,
