@@ -314,9 +314,7 @@ def micro(context):
     exe = os.path.join(context.work, "micro")
     os.makedirs(context.work, exist_ok=True)
     arena = os.path.join(context.source, "runtime-jemalloc", "arena")
-    sources = [os.path.join(arena, f"jemalloc_{n}.c")
-               for n in ("advice", "arena", "budget", "cache", "cache_policy", "extents",
-                         "huge", "limits", "mutex", "pools")]
+    sources = [os.path.join(arena, f"jemalloc_{n}.c") for n in programs.ARENA]
     subprocess.run(
         ["cc", "-std=c11", "-O2", "-o", exe,
          os.path.join(context.programs, "micro.c")] + sources

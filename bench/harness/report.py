@@ -35,6 +35,7 @@ class Results:
              + [f"counts at {m['counts']}" for m in found if "counts" in m])))
 
     def elsewhere(self, m):
+        """The processor, if it is not that of the tables' head"""
         cpu = m.get("cpu", self.machine["cpu"])
         return "" if cpu == self.machine["cpu"] else f", on {cpu}"
 

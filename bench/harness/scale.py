@@ -7,6 +7,7 @@ import statistics
 import subprocess
 
 from . import programs, runtimes
+from .report import table
 
 DOMAINS = (1, 2, 4, 8, 16, 32, 64)
 ROUNDS = 3  # each with a seed of its own; medians count
@@ -17,8 +18,6 @@ TRACED = programs.CHURN + programs.DOMAINS[:1]
 HELD = 0.10
 TAKEN = 0.01
 
-ARENA = ("advice", "arena", "budget", "cache", "cache_policy", "extents", "huge",
-         "limits", "mutex", "pools")
 MUTEXES = ("pthread_mutex_lock", "pthread_mutex_trylock", "pthread_mutex_unlock")
 SOURCE = ("caml_heap_pool_alloc", "caml_heap_pool_free", "caml_heap_large_alloc",
           "caml_heap_large_free")
@@ -48,7 +47,7 @@ class Scale:
             subprocess.run(
                 ["cc", "-std=gnu11", "-O2", "-o", exe]
                 + [os.path.join(self.programs, f"{n}.c") for n in (name, "scale_arena")]
-                + [os.path.join(below("arena"), f"jemalloc_{n}.c") for n in ARENA]
+                + [os.path.join(below("arena"), f"jemalloc_{n}.c") for n in programs.ARENA]
                 + ["-I", below("arena"), "-I", below("heap"), "-I", runtime,
                    wrapped(MUTEXES + ("clock_gettime",)),
                    os.path.join(runtime, "jemalloc.o"), "-lpthread", "-lm"], check=True)
@@ -142,11 +141,6 @@ def chance(run, lock):
 
 def percent(part, digits=1):
     return "–" if part is None else f"{100 * part:.{digits}f}%"
-
-
-def table(head, rows):
-    return "\n".join("| " + " | ".join(row) + " |"
-                     for row in [head, ["---"] * len(head)] + rows)
 
 
 def lines_table(rows):

@@ -1,9 +1,10 @@
 (* family SEED MIB WORKERS WORK: a parent loads MIB of state, empties its minor heap, of
    which each worker would promote its own copy, and forks WORKERS, each of which does
    WORK: [none]; [major], two major cycles; [written], a new value in one
-   entry of a hundred, strewn; [write], that and the same; [promote], as much as the
-   state is promoted and dropped, and the same.  Prints the PSS of the parent before, that of all then, MiB,
-   and the means of what a worker's first and second cycle took, ms. *)
+   entry of a hundred, strewn; [write], that and the cycles; [promote], as much as the
+   state is promoted and dropped, and the cycles.  Prints the PSS of the parent before,
+   that of all then, MiB, and the means of what a worker's first and second cycle took,
+   ms. *)
 
 let state_entry r i = (i, Bytes.make (8 + Random.State.int r 300) 'x', [ i ])
 
