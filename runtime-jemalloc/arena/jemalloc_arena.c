@@ -219,9 +219,10 @@ static void* get_exact(struct caml_arena* arena, size_t size, size_t below) {
   return get_between_classes(arena, size, below, 1);
 }
 
-static void* get_class(struct caml_arena* arena, size_t size) {
+/* [flags] are [mallocx]'s, here and in [get_after_trim]. */
+static void* get_class(struct caml_arena* arena, size_t size, int flags) {
   size_t before = failures(arena);
-  void* block = je_mallocx(size, arena->flags);
+  void* block = je_mallocx(size, flags);
   if (block != NULL && failures(arena) > before) make_room(arena);
   return block;
 }
@@ -237,18 +238,18 @@ static void* get(struct caml_arena* arena, size_t size) {
     size_t below = size_class_below(pages);
     if (below < pages) block = get_exact(arena, pages, below);
   }
-  return block != NULL ? block : get_class(arena, size);
+  return block != NULL ? block : get_class(arena, size, arena->flags);
 }
 
 /* Tries again
      - when what is cached went back, if there was any;
      - after free address space went back, if it is charged for: it may have
        been in pieces that are too small for the block. */
-static void* get_after_trim(struct caml_arena* arena, size_t size) {
+static void* get_after_trim(struct caml_arena* arena, size_t size, int flags) {
   bool charged = caml_limits_charge(&arena->extents.limits);
   if (!caml_cache_empty(&arena->cache) && !charged) return NULL;
   if (charged) caml_arena_purge(arena);
-  return get_class(arena, size);
+  return get_class(arena, size, flags);
 }
 
 void* caml_arena_get(struct caml_arena* arena, size_t size) {
@@ -257,7 +258,7 @@ void* caml_arena_get(struct caml_arena* arena, size_t size) {
   assert(size > 0);
   caml_extents_begin_get(large ? CAML_GETTING_LARGE : CAML_GETTING_SMALL);
   block = get(arena, size);
-  if (block == NULL) block = get_after_trim(arena, size);
+  if (block == NULL) block = get_after_trim(arena, size, arena->flags);
   caml_extents_fill_got();
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   assert(size < 16 || (uintptr_t)block % 16 == 0);
@@ -326,14 +327,21 @@ void caml_arena_populate(void* p, size_t size) {
   if (caml_extents_got() >= size / 2) caml_extents_fill(p, size);
 }
 
+/* A pool where there is no memory for a slab */
+static void* get_lone_pool(struct caml_arena* arena) {
+  int flags = arena->flags | MALLOCX_ALIGN(CAML_POOL_SIZE);
+  void* pool;
+  caml_extents_begin_get(CAML_GETTING_LARGE);
+  pool = je_mallocx(CAML_POOL_SIZE, flags);
+  return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE, flags);
+}
+
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
   void* pool = caml_pools_get(&arena->pools, shard);
-  assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
-  if (pool != NULL) return pool;
-  caml_extents_begin_get(CAML_GETTING_LARGE); /* no slab */
-  pool = je_mallocx(CAML_POOL_SIZE, arena->flags);
-  return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE);
+  if (pool == NULL) pool = get_lone_pool(arena);
+  assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
+  return pool;
 }
 
 void caml_arena_put_pool(struct caml_arena* arena, void* pool) {

@@ -416,6 +416,7 @@ static void pools_without_a_slab(void** state) {
   low.rlim_cur = smaps_size() + 8 * MIB;
   assert_int_equal(setrlimit(RLIMIT_AS, &low), 0);
   while ((p = caml_arena_get_pool(&arena, 0)) != NULL) {
+    assert_int_equal((uintptr_t)p % POOL, 0);
     *(char**)p = last;
     last = p;
     n++;
