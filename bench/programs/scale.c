@@ -224,7 +224,7 @@ static struct trace read_trace(const char* name) {
 
 static enum kind kind_of(const struct actor* a, size_t size, uint64_t hits) {
   const struct caml_cache* c = &scale_arena.cache;
-  if (size == 0) return a->todo.n == 2 ? POOL_HIT : POOL_MISS;
+  if (size <= SCALE_MEDIUM_POOL) return a->todo.n == 2 ? POOL_HIT : POOL_MISS;
   if (size > CAML_CACHE_BLOCK_MOST) return LARGE;
   return a->todo.n == 0
       || c->shards[a->number % CAML_CACHE_SHARDS].hits > hits

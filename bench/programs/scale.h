@@ -18,13 +18,15 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define SCALE_MEDIUM_POOL 1
+
 struct scale_event {
   uint64_t began; /* ns of the thread's own time */
   uint32_t took;  /* ns */
   uint16_t domain;
   bool put;       /* or got */
   uint64_t block; /* its address */
-  uint64_t size;  /* bytes; 0: a pool */
+  uint64_t size;  /* bytes; 0: a pool; SCALE_MEDIUM_POOL */
 };
 
 #endif /* SCALE_H */

@@ -283,21 +283,33 @@ static void add(_Atomic size_t* sum, size_t bytes) {
   atomic_fetch_add_explicit(sum, bytes, memory_order_relaxed);
 }
 
-void* scale_get(unsigned domain, size_t size) {
+size_t scale_bytes(size_t size) {
+  if (size > SCALE_MEDIUM_POOL) return size;
+  return size == 0 ? CAML_POOL_SIZE : CAML_MEDIUM_POOL_SIZE;
+}
+
+static void count(unsigned domain, size_t size, size_t bytes) {
   struct caml_in_use_shard* shard = caml_in_use_shard(&scale_in_use, domain);
-  void* block = size == 0 ? caml_arena_get_pool(&scale_arena, domain)
-    : caml_arena_get_cached(&scale_arena, domain, size);
+  add(size <= SCALE_MEDIUM_POOL ? &shard->pools : &shard->large, bytes);
+}
+
+static void* get(unsigned domain, size_t size) {
+  if (size == 0) return caml_arena_get_pool(&scale_arena, domain);
+  if (size == SCALE_MEDIUM_POOL)
+    return caml_arena_get_medium_pool(&scale_arena, domain);
+  return caml_arena_get_cached(&scale_arena, domain, size);
+}
+
+void* scale_get(unsigned domain, size_t size) {
+  void* block = get(domain, size);
   scale_need(block != NULL, "no memory");
-  add(size == 0 ? &shard->pools : &shard->large,
-      size == 0 ? CAML_POOL_SIZE : size);
+  count(domain, size, scale_bytes(size));
   return block;
 }
 
 void scale_put(unsigned domain, void* block, size_t size) {
-  struct caml_in_use_shard* shard = caml_in_use_shard(&scale_in_use, domain);
-  add(size == 0 ? &shard->pools : &shard->large,
-      -(size == 0 ? CAML_POOL_SIZE : size));
-  if (size == 0) caml_arena_put_pool(&scale_arena, block);
+  count(domain, size, -scale_bytes(size));
+  if (size <= SCALE_MEDIUM_POOL) caml_arena_put_pool(&scale_arena, block);
   else caml_arena_put_cached(&scale_arena, domain, block, size);
 }
 

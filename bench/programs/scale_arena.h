@@ -22,13 +22,16 @@
 #include <stdint.h>
 #include "heap_in_use.h"
 #include "jemalloc_arena.h"
+#include "scale.h"
 
 extern struct caml_arena scale_arena;
 extern struct caml_heap_in_use scale_in_use;
 
 void scale_create(void);
 
-/* As heap_source_jemalloc.c.  [size] 0: a pool */
+/* As heap_source_jemalloc.c.  [size] is that of a struct scale_event; the first
+   says how many bytes that are. */
+size_t scale_bytes(size_t size);
 void* scale_get(unsigned domain, size_t size);
 void scale_put(unsigned domain, void* block, size_t size);
 

@@ -65,7 +65,7 @@ static bool is_block(const void* p) {
 
 static void* get(unsigned shard, size_t size) {
   void* block = scale_get(shard, size);
-  note_block(block, size == 0 ? CAML_POOL_SIZE : size);
+  note_block(block, scale_bytes(size));
   *(volatile char*)block = 1;
   return block;
 }
@@ -316,7 +316,7 @@ static const struct scale_steps* once(const struct kind* k, void** block,
 
 static void clean_up(const struct kind* k, void* block) {
   if (k->put) return;
-  note_block(block, k->size == 0 ? CAML_POOL_SIZE : k->size);
+  note_block(block, scale_bytes(k->size));
   scale_put(0, block, k->size);
 }
 

@@ -23,13 +23,14 @@
 #include <time.h>
 #include <unistd.h>
 #include "caml/domain.h"
+#include "caml/heap_pools.h"
 #include "caml/mlvalues.h"
 #include "scale.h"
 
 #define MOST ((size_t)1 << 22) /* events */
 
-void* __real_caml_heap_pool_alloc(void);
-void __real_caml_heap_pool_free(void* pool);
+void* __real_caml_heap_pool_alloc(mlsize_t wsize);
+void __real_caml_heap_pool_free(void* pool, mlsize_t wsize);
 void* __real_caml_heap_large_alloc(asize_t size);
 void __real_caml_heap_large_free(void* block, asize_t size);
 
@@ -84,17 +85,21 @@ static void end(struct scale_event* event, uint64_t began) {
   event->began = began;
 }
 
-void* __wrap_caml_heap_pool_alloc(void) {
+static size_t size_of(mlsize_t wsize) {
+  return wsize == POOL_WSIZE ? 0 : SCALE_MEDIUM_POOL;
+}
+
+void* __wrap_caml_heap_pool_alloc(mlsize_t wsize) {
   uint64_t began = now();
-  void* pool = __real_caml_heap_pool_alloc();
-  end(note(pool, 0, false), began);
+  void* pool = __real_caml_heap_pool_alloc(wsize);
+  end(note(pool, size_of(wsize), false), began);
   return pool;
 }
 
-void __wrap_caml_heap_pool_free(void* pool) {
-  struct scale_event* event = note(pool, 0, true);
+void __wrap_caml_heap_pool_free(void* pool, mlsize_t wsize) {
+  struct scale_event* event = note(pool, size_of(wsize), true);
   uint64_t began = now();
-  __real_caml_heap_pool_free(pool);
+  __real_caml_heap_pool_free(pool, wsize);
   end(event, began);
 }
 

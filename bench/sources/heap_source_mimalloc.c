@@ -30,11 +30,13 @@ void caml_heap_source_init(void) {
 void caml_heap_source_destroy(void) {
 }
 
-void* caml_heap_pool_alloc(void) {
+void* caml_heap_pool_alloc(mlsize_t wsize) {
+  CAMLassert(wsize == POOL_WSIZE);
   return mi_malloc_aligned(POOL_SIZE, PAGE);
 }
 
-void caml_heap_pool_free(void* pool) {
+void caml_heap_pool_free(void* pool, mlsize_t wsize) {
+  CAMLassert(wsize == POOL_WSIZE);
   mi_free(pool);
 }
 

@@ -22,6 +22,7 @@
 #include "heap_source_system.c"
 #undef caml_heap_pool_free
 
-void caml_heap_pool_free(void* pool) {
+void caml_heap_pool_free(void* pool, mlsize_t wsize) {
+  CAMLassert(wsize == POOL_WSIZE);
   caml_mem_unmap(pool, POOL_SIZE);
 }

@@ -34,12 +34,12 @@ static bool cycle_has_ended(void) {
   return atomic_load(&last) != cycle && atomic_exchange(&last, cycle) != cycle;
 }
 
-void* caml_heap_pool_alloc(void) {
+void* caml_heap_pool_alloc(mlsize_t wsize) {
   if (cycle_has_ended()) caml_heap_trim();
-  return system_pool_alloc();
+  return system_pool_alloc(wsize);
 }
 
-void caml_heap_pool_free(void* pool) {
+void caml_heap_pool_free(void* pool, mlsize_t wsize) {
   if (cycle_has_ended()) caml_heap_trim();
-  system_pool_free(pool);
+  system_pool_free(pool, wsize);
 }

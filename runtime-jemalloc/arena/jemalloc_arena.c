@@ -328,26 +328,33 @@ void caml_arena_populate(void* p, size_t size) {
 }
 
 /* A pool where there is no memory for a slab */
-static void* get_lone_pool(struct caml_arena* arena) {
-  int flags = arena->flags | MALLOCX_ALIGN(CAML_POOL_SIZE);
+static void* get_lone_pool(struct caml_arena* arena, size_t size) {
+  int flags = arena->flags | MALLOCX_ALIGN(size);
   void* pool;
   caml_extents_begin_get(CAML_GETTING_LARGE);
-  pool = je_mallocx(CAML_POOL_SIZE, flags);
-  return pool != NULL ? pool : get_after_trim(arena, CAML_POOL_SIZE, flags);
+  pool = je_mallocx(size, flags);
+  return pool != NULL ? pool : get_after_trim(arena, size, flags);
+}
+
+static void* get_pool(struct caml_arena* arena, unsigned shard, unsigned n) {
+  void* pool = caml_pools_get(&arena->pools, shard, n);
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
+  if (pool == NULL) pool = get_lone_pool(arena, n * CAML_POOL_SIZE);
+  assert((uintptr_t)pool % (n * CAML_POOL_SIZE) == 0);
+  return pool;
 }
 
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard) {
-  void* pool = caml_pools_get(&arena->pools, shard);
-  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
-  if (pool == NULL) pool = get_lone_pool(arena);
-  assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
-  return pool;
+  return get_pool(arena, shard, 1);
+}
+
+void* caml_arena_get_medium_pool(struct caml_arena* arena, unsigned shard) {
+  return get_pool(arena, shard, CAML_MEDIUM_POOLS);
 }
 
 void caml_arena_put_pool(struct caml_arena* arena, void* pool) {
   assert(pool != NULL);
-  if (!caml_pools_put(&arena->pools, pool))
-    je_sdallocx(pool, CAML_POOL_SIZE, arena->flags);
+  if (!caml_pools_put(&arena->pools, pool)) je_dallocx(pool, arena->flags);
 }
 
 /* ns that purging has taken since the arena was made */

@@ -33,6 +33,7 @@ _Static_assert(CAML_SLAB_POOLS == 8 * sizeof(pool_bits), "a bit for each pool");
    were last looked at; due are those that are to lose their pages now. */
 struct caml_slab {
   _Alignas(CAML_CACHE_LINES) uint16_t shard; /* see CAML_CACHE_LINES */
+  uint16_t at_once; /* so many pools are taken and put: 1, CAML_MEDIUM_POOLS */
   pool_bits used, dirty, muzzy, old_dirty, old_muzzy, due;
   pool_bits missing; /* without pages when the slab was last put back */
   char* start; /* NULL: there is no slab */
@@ -77,11 +78,15 @@ static size_t size_of(unsigned bits) {
   return (size_t)__builtin_popcount(bits) * CAML_POOL_SIZE;
 }
 
-/* The pools in one page of the kernel's with the [i]th of a slab */
-static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
-  unsigned n = pools->per_page;
+/* [n] in a row, at a multiple of that, with the [i]th */
+static pool_bits row_of(unsigned n, unsigned i) {
   assert(caml_is_power_of_two(n) && i < CAML_SLAB_POOLS);
   return (pool_bits)(((1u << n) - 1) << (i & -n));
+}
+
+/* The pools in one page of the kernel's with the [i]th of a slab */
+static pool_bits page_of(const struct caml_pools* pools, unsigned i) {
+  return row_of(pools->per_page, i);
 }
 
 /* Of [bits], those that make up whole pages */
@@ -147,34 +152,59 @@ static void yield_shard(struct caml_pool_shard* shard) {
   caml_ranked_mutex_lock(&shard->lock);
 }
 
-/* With the lock, whose holder alone changes it */
-static void count_partial(struct caml_pool_shard* shard, int more) {
-  unsigned n = atomic_load_explicit(&shard->n_partial, memory_order_relaxed);
-  caml_ranked_mutex_assert_held(&shard->lock);
-  assert(more > 0 || n > 0);
-  atomic_store_explicit(&shard->n_partial, n + (unsigned)more,
-                        memory_order_relaxed);
+/* How many slabs of pools, or of medium ones, have free pools */
+static atomic_uint* n_partial(struct caml_pool_shard* shard, unsigned at_once) {
+  return at_once == 1 ? &shard->n_partial : &shard->n_medium;
 }
 
-/* With the lock held, here and in the next */
+/* With the lock, whose holder alone changes it */
+static void count_partial(struct caml_pool_shard* shard, unsigned at_once,
+                          int more) {
+  atomic_uint* count = n_partial(shard, at_once);
+  unsigned n = atomic_load_explicit(count, memory_order_relaxed);
+  caml_ranked_mutex_assert_held(&shard->lock);
+  assert(more > 0 || n > 0);
+  atomic_store_explicit(count, n + (unsigned)more, memory_order_relaxed);
+}
+
+/* The first or, of medium pools, the last.  With the lock held, here and in the
+   next. */
 static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
+  bool first = slab->at_once == 1;
   caml_ranked_mutex_assert_held(&shard->lock);
   assert(slab->start != NULL);
-  slab->previous = NULL;
-  slab->next = shard->partial;
+  slab->previous = first ? NULL : shard->last;
+  slab->next = first ? shard->partial : NULL;
   if (slab->next != NULL) slab->next->previous = slab;
-  shard->partial = slab;
-  count_partial(shard, 1);
+  else shard->last = slab;
+  if (slab->previous != NULL) slab->previous->next = slab;
+  else shard->partial = slab;
+  count_partial(shard, slab->at_once, 1);
 }
 
 static void unlink_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
   caml_ranked_mutex_assert_held(&shard->lock);
   assert(slab->previous != NULL || shard->partial == slab);
+  assert(slab->next != NULL || shard->last == slab);
   if (slab->next != NULL) slab->next->previous = slab->previous;
+  else shard->last = slab->previous;
   if (slab->previous != NULL) slab->previous->next = slab->next;
   else shard->partial = slab->next;
   if (shard->walk == slab) shard->walk = slab->next;
-  count_partial(shard, -1);
+  count_partial(shard, slab->at_once, -1);
+}
+
+/* Of the slabs whose pools are taken so: the next to be taken from, which is
+   the first, or with [after] the one that comes after it.  NULL: there is
+   none. */
+static struct caml_slab* next_to_take(struct caml_pool_shard* shard,
+                                      unsigned at_once,
+                                      struct caml_slab* after) {
+  struct caml_slab* slab;
+  caml_ranked_mutex_assert_held(&shard->lock);
+  if (at_once == 1) slab = after == NULL ? shard->partial : after->next;
+  else slab = after == NULL ? shard->last : after->previous;
+  return slab != NULL && slab->at_once == at_once ? slab : NULL;
 }
 
 static bool is_large(struct caml_pool_shard* shard) {
@@ -199,7 +229,8 @@ _Static_assert(CAML_POOL_SHARDS == CAML_CACHE_SHARDS, "a shard of each");
 /* A slab from jemalloc, which takes it for committed.  It has all of its pages,
    or none.  What the domain has freed goes back first, but not what others
    have: with each of them emptied by all, 64 domains would find nothing. */
-static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
+static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard,
+                                  unsigned at_once) {
   struct caml_slab* slab;
   pool_bits missing;
   char* p;
@@ -217,6 +248,7 @@ static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard) {
   memset(slab, 0, sizeof(*slab));
   slab->start = p;
   slab->shard = (uint16_t)shard;
+  slab->at_once = (uint16_t)at_once;
   if (caml_extents_got() > 0)
     caml_huge_count(&pools->extents->huge, p, CAML_SLAB_SIZE, false);
   else
@@ -245,24 +277,25 @@ static void put_slab(struct caml_pools* pools, struct caml_slab* slab) {
   je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
 }
 
-/* Takes a free pool of [slab]: the first that is dirty, else the first that is
-   muzzy, else the first.  With the lock held. */
+/* Takes a free pool of [slab], or a medium one: the first that is dirty, else
+   the first that is muzzy, else the first.  With the lock held. */
 static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
                        struct caml_slab* slab) {
   unsigned i = first_bit(slab->dirty ? slab->dirty
                          : slab->muzzy ? slab->muzzy : FULL & ~slab->used);
-  pool_bits bit = (pool_bits)(1u << i), page = page_of(pools, i) & ~slab->used;
-  void* pool = slab->start + i * CAML_POOL_SIZE;
+  pool_bits row = row_of(slab->at_once, i);
+  pool_bits page = (page_of(pools, i) | row) & ~slab->used;
+  void* pool = slab->start + first_bit(row) * CAML_POOL_SIZE;
   caml_ranked_mutex_assert_held(&shard->lock);
-  assert(is_sound(slab) && !(slab->used & bit));
-  if (!((slab->dirty | slab->muzzy) & bit)) {
+  assert(is_sound(slab) && !(slab->used & row));
+  if (!((slab->dirty | slab->muzzy) & row)) {
     caml_extents_commit(pools->extents,
                         slab->start + first_bit(page) * CAML_POOL_SIZE,
                         size_of(page));
-    if (is_large(shard)) caml_extents_fill(pool, CAML_POOL_SIZE);
+    if (is_large(shard)) caml_extents_fill(pool, size_of(row));
   }
-  slab->used |= bit;
-  slab->dirty = (pool_bits)((slab->dirty | page) & ~bit);
+  slab->used |= row;
+  slab->dirty = (pool_bits)((slab->dirty | page) & ~row);
   slab->muzzy &= ~page;
   slab->old_dirty &= ~page;
   slab->old_muzzy &= ~page;
@@ -277,33 +310,36 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
 enum pools_of { ALL_SLABS, OTHER_SLABS };
 
 /* Looks without the lock: who would find nothing writes nothing. */
-static bool may_have(struct caml_pool_shard* shard, enum pools_of which) {
-  unsigned n = atomic_load_explicit(&shard->n_partial, memory_order_relaxed);
+static bool may_have(struct caml_pool_shard* shard, unsigned at_once,
+                     enum pools_of which) {
+  unsigned n = atomic_load_explicit(n_partial(shard, at_once),
+                                    memory_order_relaxed);
   return n > (which == OTHER_SLABS ? 1 : 0);
 }
 
 /* A free pool of the shard's, or NULL */
 static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
-                      enum pools_of which) {
+                      unsigned at_once, enum pools_of which) {
   struct caml_slab* slab;
   void* pool = NULL;
   lock_shard(shard);
-  slab = shard->partial;
+  slab = next_to_take(shard, at_once, NULL);
   if (slab != NULL && which == OTHER_SLABS)
-    do slab = slab->next; while (slab != NULL && slab->used == 0);
+    do slab = next_to_take(shard, at_once, slab);
+    while (slab != NULL && slab->used == 0);
   if (slab != NULL) pool = take_pool(pools, shard, slab);
   unlock_shard(shard);
   return pool;
 }
 
 static void* get_from_others(struct caml_pools* pools, unsigned own,
-                             enum pools_of which) {
+                             unsigned at_once, enum pools_of which) {
   unsigned used = atomic_load(&pools->used);
   void* pool = NULL;
   for (unsigned i = 1; i <= used && pool == NULL; i++) {
     unsigned other = (own + i) % used;
-    if (other != own && may_have(&pools->shards[other], which))
-      pool = get_from(pools, &pools->shards[other], which);
+    if (other != own && may_have(&pools->shards[other], at_once, which))
+      pool = get_from(pools, &pools->shards[other], at_once, which);
   }
   return pool;
 }
@@ -358,13 +394,13 @@ static void populate(struct caml_pools* pools, struct caml_slab** slabs,
 /* Gets a slab, or several if the heap is growing.  Returns how many; 0 without
    memory. */
 static unsigned get_slabs(struct caml_pools* pools, unsigned shard,
-                         struct caml_slab** slabs) {
+                          unsigned at_once, struct caml_slab** slabs) {
   unsigned n = 1, side_by_side = 1, wanted;
-  slabs[0] = get_slab(pools, shard);
+  slabs[0] = get_slab(pools, shard, at_once);
   if (slabs[0] == NULL) return 0;
   wanted = slabs[0]->dirty == 0 ? to_populate(pools, &pools->shards[shard]) : 0;
   while (n < wanted && side_by_side == n
-         && (slabs[n] = get_slab(pools, shard)) != NULL) {
+         && (slabs[n] = get_slab(pools, shard, at_once)) != NULL) {
     if (lies_behind(slabs[n - 1], slabs[n])) side_by_side++;
     n++;
   }
@@ -376,10 +412,11 @@ static unsigned get_slabs(struct caml_pools* pools, unsigned shard,
   return n;
 }
 
-static void* get_from_new_slab(struct caml_pools* pools, unsigned i) {
+static void* get_from_new_slab(struct caml_pools* pools, unsigned i,
+                               unsigned at_once) {
   struct caml_pool_shard* shard = &pools->shards[i];
   struct caml_slab* slabs[AHEAD];
-  unsigned n = get_slabs(pools, i, slabs);
+  unsigned n = get_slabs(pools, i, at_once, slabs);
   void* pool;
   if (n == 0) return NULL;
   note_used(pools, i);
@@ -394,12 +431,13 @@ static void* get_from_new_slab(struct caml_pools* pools, unsigned i) {
    that a shard is taking from, while there is memory for another: two domains
    that take from one slab wait for each other ever after, at each of its pools
    that they put. */
-void* caml_pools_get(struct caml_pools* pools, unsigned shard) {
+void* caml_pools_get(struct caml_pools* pools, unsigned shard, unsigned n) {
   unsigned own = shard % CAML_POOL_SHARDS;
-  void* pool = get_from(pools, &pools->shards[own], ALL_SLABS);
-  if (pool == NULL) pool = get_from_others(pools, own, OTHER_SLABS);
-  if (pool == NULL) pool = get_from_new_slab(pools, own);
-  if (pool == NULL) pool = get_from_others(pools, own, ALL_SLABS);
+  void* pool = get_from(pools, &pools->shards[own], n, ALL_SLABS);
+  assert(n == 1 || n == CAML_MEDIUM_POOLS);
+  if (pool == NULL) pool = get_from_others(pools, own, n, OTHER_SLABS);
+  if (pool == NULL) pool = get_from_new_slab(pools, own, n);
+  if (pool == NULL) pool = get_from_others(pools, own, n, ALL_SLABS);
   return pool;
 }
 
@@ -508,22 +546,22 @@ bool caml_pools_put(struct caml_pools* pools, void* pool) {
   struct caml_slab* slab = find_slab(pools, pool);
   struct caml_pool_shard* shard;
   unsigned i;
-  pool_bits bit;
+  pool_bits row;
   if (slab == NULL || slab->start == NULL) return false;
   assert(slab->shard < CAML_POOL_SHARDS);
   shard = &pools->shards[slab->shard];
   i = (unsigned)(((char*)pool - slab->start) / CAML_POOL_SIZE);
-  bit = (pool_bits)(1u << i);
-  assert((uintptr_t)pool % CAML_POOL_SIZE == 0);
+  row = row_of(slab->at_once, i);
+  assert((uintptr_t)pool % (slab->at_once * CAML_POOL_SIZE) == 0);
   lock_shard(shard);
-  assert(is_sound(slab) && (slab->used & bit));
+  assert(is_sound(slab) && (slab->used & row) == row);
   if (slab->used == FULL) link_slab(shard, slab);
-  slab->used &= ~bit;
-  slab->dirty |= bit;
+  slab->used &= ~row;
+  slab->dirty |= row;
   if (atomic_load(&pools->dirty_ms) == 0)
-    purge(pools, slab, page_of(pools, i) & slab->dirty, true);
+    purge(pools, slab, (page_of(pools, i) | row) & slab->dirty, true);
   /* a slab with no pool in use stays for the next, if it is the only one */
-  if (slab->used == 0 && (slab->next != NULL || slab->previous != NULL)) {
+  if (slab->used == 0 && may_have(shard, slab->at_once, OTHER_SLABS)) {
     unlink_slab(shard, slab);
     put_slab(pools, slab);
   }

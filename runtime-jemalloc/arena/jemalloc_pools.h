@@ -11,7 +11,8 @@
 /**************************************************************************/
 
 /* Slabs of pools.  A slab is 16 pools of 32 KiB, one jemalloc extent of 512
-   KiB.
+   KiB; or 4 medium pools, each in the place of 4 others.  Slabs of the two kinds
+   are the same to jemalloc.
 
    For each extent jemalloc keeps 128 bytes, for ever, and it takes 300
    nanoseconds to get and put one.  A slab has a few bits for each pool
@@ -48,8 +49,10 @@ struct caml_pool_shard {
   struct caml_ranked_mutex lock; /* of what follows; before jemalloc's own */
   atomic_int waiting;       /* threads that wait for [lock], to get or put a
                                pool */
-  struct caml_slab* partial; /* slabs that have free pools */
-  atomic_uint n_partial;     /* how many; others look without the lock */
+  struct caml_slab *partial, *last; /* slabs that have free pools, those of
+                                       medium pools at the end; the last */
+  atomic_uint n_partial, n_medium;  /* how many, of each kind; others look
+                                       without the lock */
   struct caml_slab* walk;    /* of these, the next to be purged */
   bool by_force;            /* the walk purges by force */
   size_t puts;              /* of pools */
@@ -80,9 +83,10 @@ struct caml_free_pools { size_t dirty, muzzy, retained; };
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      struct caml_cache* cache, int flags);
 
-/* A pool of a slab, aligned to its size; NULL if there is no memory for one.
-   [shard] is any number, a different one for each domain.  From any thread. */
-void* caml_pools_get(struct caml_pools* pools, unsigned shard);
+/* [n] pools in one, aligned to that size: 1 or CAML_MEDIUM_POOLS.  NULL if there
+   is no memory for a slab.  [shard] is any number, a different one for each
+   domain.  From any thread. */
+void* caml_pools_get(struct caml_pools* pools, unsigned shard, unsigned n);
 
 /* Takes a pool back.  False if it is of no slab.  From any thread. */
 bool caml_pools_put(struct caml_pools* pools, void* pool);

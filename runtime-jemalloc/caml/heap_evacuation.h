@@ -53,7 +53,8 @@ static inline void caml_heap_note_swept(unsigned sz)
 void caml_heap_note_surveyed(size_t pools);
 
 /* Pools whose blocks have moved in this compaction, by their addresses: its
-   number, for these and for those that are a multiple of 4 GiB away.  Unlike
+   number for each POOL_WSIZE words of these, and of those that are a multiple of
+   4 GiB away.  Unlike
    the header of a block that is pointed to, it is in a near cache.  Written
    before the first barrier of a compaction, read after it. */
 #define CAML_EVACUATED_POOLS ((uintnat)1 << 17)
@@ -72,10 +73,12 @@ static inline unsigned char caml_heap_compaction_number(void)
   return (unsigned char)(atomic_load_relaxed(&caml_compactions_count) + 1);
 }
 
-static inline void caml_heap_note_evacuated(value v)
+/* [pool]: of [wsize] words */
+static inline void caml_heap_note_evacuated(value pool, mlsize_t wsize)
 {
-  atomic_store_explicit(caml_heap_evacuated(v), caml_heap_compaction_number(),
-                        memory_order_relaxed);
+  for (mlsize_t w = 0; w < wsize; w += POOL_WSIZE)
+    atomic_store_explicit(caml_heap_evacuated(pool + Bsize_wsize(w)),
+                          caml_heap_compaction_number(), memory_order_relaxed);
 }
 
 static inline bool caml_heap_is_evacuated(value v)

@@ -40,11 +40,12 @@ void caml_heap_source_init(void);
    since that domain would still use the heap. */
 void caml_heap_source_destroy(void);
 
-/* A pool: [Bsize_wsize(POOL_WSIZE)] bytes, uninitialised and aligned to a page,
-   or to that size where pages are larger.  NULL when there is no memory.  The
-   caller owns it until it hands it to [caml_heap_pool_free]. */
-void* caml_heap_pool_alloc(void);
-void caml_heap_pool_free(void* pool);
+/* A pool of [wsize] words, as caml/heap_pools.h has it for its size class:
+   uninitialised and aligned to a page, or to POOL_WSIZE words where pages are
+   larger.  NULL when there is no memory.  The caller owns it until it hands it
+   to [caml_heap_pool_free]. */
+void* caml_heap_pool_alloc(mlsize_t wsize);
+void caml_heap_pool_free(void* pool, mlsize_t wsize);
 
 /* A large block of [size] bytes, uninitialised and aligned for any OCaml
    block.  NULL when there is no memory.  [caml_heap_large_free] takes the size

@@ -36,7 +36,6 @@
 #include "heap_memory.h"
 #include "heap_pool_layout.h"
 #include "heap_relief.h"
-#include "heap_sizeclasses.h"
 
 static size_t limit(void) {
   return (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit);
@@ -44,8 +43,10 @@ static size_t limit(void) {
 
 /* Bytes that a block of [wosize] words takes at most: its own, or a pool */
 static size_t needed(mlsize_t wosize) {
-  return Whsize_wosize(wosize) <= SIZECLASS_MAX
-    ? Bsize_wsize(POOL_WSIZE) : Bhsize_wosize(wosize) + CAML_LARGE_HEADER;
+  mlsize_t whsize = Whsize_wosize(wosize);
+  return whsize <= SIZECLASS_MAX
+    ? Bsize_wsize(caml_pool_wsize(caml_sizeclass(whsize)))
+    : Bsize_wsize(whsize) + CAML_LARGE_HEADER;
 }
 
 /* Without overflow: [max] >= 0 is a limit, [size] may be anything. */

@@ -15,10 +15,9 @@
 #ifndef CAML_HEAP_POOL_LAYOUT_H
 #define CAML_HEAP_POOL_LAYOUT_H
 
-#include <assert.h> /* sizeclasses.h of 5.5 needs it */
+#include "caml/heap_pools.h"
 #include "caml/mlvalues.h"
 #include "caml/version.h"
-#include "heap_sizeclasses.h"
 
 #if OCAML_VERSION < 50200
 #define CAML_POOL_FIRST_BLOCK(sizeclass) POOL_HEADER_WSIZE
@@ -29,11 +28,5 @@
 
 /* Bytes that the runtime puts before a large block */
 #define CAML_LARGE_HEADER (2 * sizeof(void*))
-
-/* Its slots */
-static inline mlsize_t caml_pool_slots(unsigned sizeclass) {
-  return (POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass])
-    / wsize_sizeclass[sizeclass];
-}
 
 #endif /* CAML_HEAP_POOL_LAYOUT_H */

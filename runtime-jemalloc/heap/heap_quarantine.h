@@ -24,21 +24,22 @@
 #include <stddef.h>
 #include "caml/version.h"
 
-#define CAML_QUARANTINE 256 /* pools: 8 MiB */
+#define CAML_QUARANTINE 256 /* pools: 8 MiB, or 32 of medium ones */
 
 #if defined(DEBUG) && OCAML_VERSION >= 50200 /* 5.1 moves no block */
 
-/* Takes a pool that the heap has freed.  Returns the one that is to be freed
+/* Takes a pool of [size] bytes that the heap has freed.  Returns the one that is to be freed
    now: this, where it was not compacted or the kernel refuses; the oldest; or
    NULL.  From any thread. */
-void* caml_quarantine(void* pool);
+void* caml_quarantine(void* pool, size_t size);
 
 /* Forgets all of them: their arena is about to be destroyed. */
 void caml_quarantine_end(void);
 
 #else
 
-static inline void* caml_quarantine(void* pool) {
+static inline void* caml_quarantine(void* pool, size_t size) {
+  (void)size;
   return pool;
 }
 

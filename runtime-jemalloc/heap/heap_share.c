@@ -125,7 +125,7 @@ static header_t* large_block(piece p) {
 
 static size_t size_of(piece p) {
   return is_large(p) ? CAML_LARGE_HEADER + Bhsize_hd(Hd_hp(large_block(p)))
-    : CAML_POOL_SIZE;
+    : Bsize_wsize(caml_pool_wsize(sizeclass_of(p)));
 }
 
 static header_t* first_block(piece p) {
@@ -137,7 +137,7 @@ static bool is_garbage_in(piece p, header_t hd) {
 }
 
 static header_t* pool_end(piece p) {
-  return header_at(p, CAML_POOL_SIZE);
+  return header_at(p, size_of(p));
 }
 
 /* A slot that is free; since 5.5, that and so many behind it are. */
@@ -498,7 +498,7 @@ static header_t* scan_pool_page(struct scan* s, piece p, header_t* hp,
 
 static void scan_pool(struct scan* s, piece p) {
   header_t *start = header_at(p, 0), *hp = first_block(p);
-  unsigned n = CAML_POOL_SIZE >> CAML_SHARE_PAGE_LOG;
+  unsigned n = (unsigned)(size_of(p) >> CAML_SHARE_PAGE_LOG);
   uint64_t written = caml_share_written_bits(share.part, (uintptr_t)start, n);
   for (; written != 0; written &= written - 1)
     hp = scan_pool_page(s, p, hp, start + __builtin_ctzll(written)

@@ -24,6 +24,8 @@
 #include "heap_sizeclasses.h"
 
 _Static_assert(CAML_POOL_SIZE == Bsize_wsize(POOL_WSIZE), "OCaml's pools");
+_Static_assert(CAML_MEDIUM_POOL_SIZE == Bsize_wsize(CAML_MEDIUM_POOL_WSIZE),
+               "medium pools");
 
 struct caml_heap caml_heap;
 
@@ -46,17 +48,19 @@ static struct caml_in_use_shard* in_use(void) {
   return caml_in_use_shard(&caml_heap.in_use, shard());
 }
 
-void* caml_heap_pool_alloc(void) {
-  void* pool = caml_arena_get_pool(&caml_heap.arena, shard());
+void* caml_heap_pool_alloc(mlsize_t wsize) {
+  void* pool = wsize == POOL_WSIZE
+    ? caml_arena_get_pool(&caml_heap.arena, shard())
+    : caml_arena_get_medium_pool(&caml_heap.arena, shard());
   if (pool == NULL) return NULL;
-  add(&in_use()->pools, CAML_POOL_SIZE);
-  caml_heap_note_taken(CAML_POOL_SIZE);
+  add(&in_use()->pools, Bsize_wsize(wsize));
+  caml_heap_note_taken(Bsize_wsize(wsize));
   return pool;
 }
 
-void caml_heap_pool_free(void* pool) {
-  add(&in_use()->pools, -CAML_POOL_SIZE);
-  pool = caml_quarantine(pool);
+void caml_heap_pool_free(void* pool, mlsize_t wsize) {
+  add(&in_use()->pools, -Bsize_wsize(wsize));
+  pool = caml_quarantine(pool, Bsize_wsize(wsize));
   if (pool == NULL) return;
   caml_arena_put_pool(&caml_heap.arena, pool);
   caml_background_freed(&caml_heap.background);

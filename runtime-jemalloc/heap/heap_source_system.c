@@ -87,8 +87,9 @@ void caml_heap_source_init(void) {
 void caml_heap_source_destroy(void) {
 }
 
-void* caml_heap_pool_alloc(void) {
+void* caml_heap_pool_alloc(mlsize_t wsize) {
   struct free_pool* p;
+  CAMLassert(wsize == POOL_WSIZE);
   caml_plat_lock_blocking(&free_pools.lock);
   if (!free_pools.head) free_pools.head = map_pools();
   p = free_pools.head;
@@ -97,8 +98,9 @@ void* caml_heap_pool_alloc(void) {
   return p;
 }
 
-void caml_heap_pool_free(void* pool) {
+void caml_heap_pool_free(void* pool, mlsize_t wsize) {
   struct free_pool* p = pool;
+  CAMLassert(wsize == POOL_WSIZE);
   caml_plat_lock_blocking(&free_pools.lock);
   p->next = free_pools.head;
   free_pools.head = p;

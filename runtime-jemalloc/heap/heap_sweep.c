@@ -37,8 +37,8 @@ static intnat words_in_blocks(const header_t* hp, mlsize_t slots,
 
 intnat caml_heap_words_to_sweep(const void* pool, unsigned sizeclass) {
   mlsize_t wsize = wsize_sizeclass[sizeclass];
-  mlsize_t words =
-    POOL_WSIZE - POOL_HEADER_WSIZE - wastage_sizeclass[sizeclass];
+  mlsize_t words = caml_pool_wsize(sizeclass) - POOL_HEADER_WSIZE
+    - wastage_sizeclass[sizeclass];
   if (wsize <= CAML_STOCK_SIZECLASS_MAX) return (intnat)words;
   return words_in_blocks(
     (const header_t*)pool + CAML_POOL_FIRST_BLOCK(sizeclass), words / wsize,

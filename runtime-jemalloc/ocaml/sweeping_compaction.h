@@ -54,7 +54,7 @@ static void push_pool(pool** list, pool* p)
 static void push_evacuated(pool** evacuated, pool* p)
 {
   p->owner = COMPACTION;
-  caml_heap_note_evacuated((value)p);
+  caml_heap_note_evacuated((value)p, caml_pool_wsize(p->sz));
   push_pool(evacuated, p);
 }
 
@@ -278,10 +278,12 @@ bool caml_heap_survey(intnat words)
   struct caml_heap_state* heap = Caml_state->shared_heap;
   struct caml_survey* s = survey_of_cycle();
   CAMLassert(Caml_state->sweeping_done);
-  for (; s != NULL && s->sizeclass < NUM_SIZECLASSES; words -= POOL_WSIZE) {
+  while (s != NULL && s->sizeclass < NUM_SIZECLASSES) {
+    mlsize_t pool_words = caml_pool_wsize(s->sizeclass);
     if (words <= 0 || caml_heap_interrupted()) return false;
     if (!survey_next(s, heap)) return true;
-    caml_heap_chunk_done(POOL_WSIZE);
+    caml_heap_chunk_done(pool_words);
+    words -= pool_words;
   }
   return true;
 }

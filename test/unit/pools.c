@@ -462,11 +462,64 @@ static void a_page_is_of_all_its_pools(void** state) {
   put(first);
 }
 
+#define MEDIUM CAML_MEDIUM_POOL_SIZE
+
+static char* get_medium(void) {
+  char* p = caml_arena_get_medium_pool(&arena, 0);
+  assert_non_null(p);
+  assert_int_equal((uintptr_t)p % MEDIUM, 0);
+  memset(p, 1, MEDIUM);
+  return p;
+}
+
+/* They have slabs of their own, which are to jemalloc what others are. */
+static void a_slab_has_pools_of_one_kind(void** state) {
+  enum { N_MEDIUM = CAML_SLAB_SIZE / MEDIUM };
+  char *p[N_MEDIUM], *small = get();
+  (void)state;
+  for (int i = 0; i < N_MEDIUM; i++) {
+    p[i] = get_medium();
+    assert_ptr_equal(p[i], p[0] + i * MEDIUM);
+  }
+  assert_int_equal(je_sallocx(p[0], 0), CAML_SLAB_SIZE);
+  assert_true(small < p[0] || small >= p[0] + CAML_SLAB_SIZE);
+  caml_arena_put_pool(&arena, p[2]);
+  assert_free(MEDIUM / UNIT, 0, N - 1);
+  assert_ptr_equal(get(), small + UNIT);
+  assert_ptr_equal(get_medium(), p[2]);
+  /* an empty one of each kind is kept for the next */
+  for (int i = 0; i < N_MEDIUM; i++) caml_arena_put_pool(&arena, p[i]);
+  put(small);
+  put(small + UNIT);
+  assert_free(N + 2, 0, N - 2);
+  assert_ptr_equal(get_medium(), p[0]);
+  assert_ptr_equal(get(), small);
+}
+
+static void a_free_medium_pool_decays_whole(void** state) {
+  char *p = get_medium(), *q = get_medium();
+  size_t before, size = MEDIUM;
+  (void)state;
+  caml_arena_put_pool(&arena, q);
+  before = smaps_rss();
+  assert_true(caml_arena_purge(&arena));
+  assert_in_range(before - smaps_rss(), size, size + MIB);
+  assert_free(0, 0, N - MEDIUM / UNIT);
+  assert_ptr_equal(get_medium(), q);
+  assert_int_equal(p[MEDIUM - 1], 1);
+  caml_arena_put_pool(&arena, p);
+  assert_true(caml_arena_set_dirty_decay(&arena, 0));
+  caml_arena_put_pool(&arena, q);
+  assert_free(0, size / UNIT, N - size / UNIT);
+}
+
 static void* use(void* shard) {
   char* p[100];
   for (int round = 0; round < 200; round++) {
     for (size_t i = 0; i < 100; i++) {
-      p[i] = caml_arena_get_pool(&arena, (unsigned)(uintptr_t)shard);
+      p[i] = i % 10 == 0
+        ? caml_arena_get_medium_pool(&arena, (unsigned)(uintptr_t)shard)
+        : caml_arena_get_pool(&arena, (unsigned)(uintptr_t)shard);
       if (p[i] == NULL) return "no memory";
       memset(p[i], (int)i, 100);
     }
@@ -531,6 +584,8 @@ int main(void) {
     T(no_slabs_ahead_that_decay_at_once),
     T(pools_without_a_slab),
     T(a_page_is_of_all_its_pools),
+    T(a_slab_has_pools_of_one_kind),
+    T(a_free_medium_pool_decays_whole),
     T(threads_and_forks),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
