@@ -14,7 +14,6 @@
 /* runtime-jemalloc config: what was configured, by values of the Makefile's; or
    which runtime a file is on; or a process, and its memory limit. */
 
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include "file_runtime.h"
 #include "jemalloc.h"
 #include "look.h"
+#include "text.h"
 #include "tool.h"
 
 static const struct {
@@ -79,8 +79,8 @@ static void print_lines(void) {
    package that has them. */
 static void check_libraries(void) {
   if (access(LIBRARIES "/libasmrun_jemalloc.a", R_OK) != 0)
-    fputs("runtime-jemalloc: there is no libasmrun_jemalloc.a in " LIBRARIES
-          ": nothing links with these flags until it is installed\n", stderr);
+    complain("there is no libasmrun_jemalloc.a in " LIBRARIES
+             ": nothing links with these flags until it is installed");
 }
 
 /* As grep(1): 0 if it is on this runtime, 1 if not */
@@ -88,7 +88,7 @@ static int print_file(const char* path, bool json) {
   struct file_runtime runtime = file_runtime(path);
   if (json) {
     cJSON* object = cJSON_CreateObject();
-    cJSON_AddStringToObject(object, "file", path);
+    add_text(object, "file", path);
     cJSON_AddStringToObject(object, "kind", runtime.kind);
     cJSON_AddBoolToObject(object, "on_runtime_jemalloc", runtime.ours);
     puts_json(object);
@@ -174,14 +174,10 @@ static int print_process(pid_t pid, bool json) {
 
 int config_command(int argc, char** argv) {
   static const struct option options[] = {
-    { "json", no_argument, NULL, 'j' }, { NULL, 0, NULL, 0 }
+    { "json", no_argument, NULL, OPTION_JSON }, { NULL, 0, NULL, 0 }
   };
   bool json = false;
-  int c;
-  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-    if (c != 'j') wrong_option();
-    json = true;
-  }
+  while (next_option(argc, argv, "", options) != -1) json = true;
   if (optind + 1 < argc) wrong_use("config takes one file or process at most");
   if (optind < argc && is_pid(argv[optind]))
     return print_process(pid_argument(argv[optind]), json);

@@ -23,11 +23,6 @@
 #include "heap_table.h"
 #include "tool.h"
 
-struct contents {
-  const char* data;
-  size_t size;
-};
-
 static struct contents contents_of(const char* path) {
   int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat s;
@@ -88,15 +83,19 @@ static bool begins_with(struct contents c, const char* text) {
   return c.size >= strlen(text) && memcmp(c.data, text, strlen(text)) == 0;
 }
 
+struct file_runtime runtime_of(struct contents c) {
+  if (heap_table_is_in(c.data, c.size))
+    return (struct file_runtime){ "with the runtime in it", true };
+  if (is_bytecode(c))
+    return (struct file_runtime){ "bytecode", runs_on_ours(c) };
+  return (struct file_runtime){
+    begins_with(c, "\177ELF") ? "native" : "not a program", false
+  };
+}
+
 struct file_runtime file_runtime(const char* path) {
   struct contents c = contents_of(path);
-  struct file_runtime r = { "not a program", false };
-  if (heap_table_is_in(c.data, c.size))
-    r = (struct file_runtime){ "with the runtime in it", true };
-  else if (is_bytecode(c))
-    r = (struct file_runtime){ "bytecode", runs_on_ours(c) };
-  else if (begins_with(c, "\177ELF"))
-    r.kind = "native";
+  struct file_runtime r = runtime_of(c);
   if (c.size > 0) munmap((void*)c.data, c.size);
   return r;
 }

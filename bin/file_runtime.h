@@ -17,11 +17,20 @@
 #define FILE_RUNTIME_H
 
 #include <stdbool.h>
+#include <stddef.h>
 
 struct file_runtime {
   const char* kind; /* what file it is, in words */
   bool ours;
 };
+
+struct contents {
+  const char* data;
+  size_t size;
+};
+
+/* Of a file that has these */
+struct file_runtime runtime_of(struct contents c);
 
 /* Does not return if the file cannot be read: exit status 2. */
 struct file_runtime file_runtime(const char* path);

@@ -308,6 +308,7 @@ enum table heap_table_read(pid_t pid, const struct mappings* m,
   found = find_table(pid, places, &table);
   if (found == TABLE_FOUND && !follow_table(pid, &table, ranges, map)) {
     ranges->length = 0;
+    memset(map, 0, sizeof(*map)); /* part of it may have been read */
     found = TABLE_NONE;
   }
   put_in_order(ranges);

@@ -40,7 +40,8 @@ struct ranges {
 };
 
 /* Sets [places], unless they were found for the same mappings; reads the table
-   into [map] and [ranges], which is empty; those are to be freed. */
+   into [map], which is zero, and [ranges], which is empty; those are to be
+   freed. */
 enum table heap_table_read(pid_t pid, const struct mappings* m,
                            struct places* places, struct ranges* ranges,
                            struct process_map* map);

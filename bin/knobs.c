@@ -13,7 +13,6 @@
 
 /* runtime-jemalloc knobs: the table, as text, JSON, or the manual page. */
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,19 +75,14 @@ static void print_man(void) {
 
 int knobs_command(int argc, char** argv) {
   static const struct option options[] = {
-    { "json", no_argument, NULL, 'j' },
-    { "man", no_argument, NULL, 'm' },
+    { "json", no_argument, NULL, OPTION_JSON },
+    { "man", no_argument, NULL, OPTION_MAN },
     { NULL, 0, NULL, 0 }
   };
   void (*print)(void) = print_table;
   int c;
-  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-    switch (c) {
-      case 'j': print = print_json; break;
-      case 'm': print = print_man; break;
-      default: wrong_option();
-    }
-  }
+  while ((c = next_option(argc, argv, "", options)) != -1)
+    print = c == OPTION_JSON ? print_json : print_man;
   if (optind < argc)
     wrong_use("knobs takes no arguments, not %s", argv[optind]);
   print();

@@ -13,18 +13,28 @@
 
 /* runtime-jemalloc(1): which subcommand */
 
+#define _GNU_SOURCE /* vasprintf */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "text.h"
 #include "tool.h"
 
 static void report(const char* format, va_list arguments) {
-  fputs("runtime-jemalloc: ", stderr);
-  vfprintf(stderr, format, arguments);
-  fputc('\n', stderr);
+  char* text;
+  if (vasprintf(&text, format, arguments) < 0) return;
+  fprintf(stderr, "runtime-jemalloc: %s\n", one_line(text));
+  free(text);
+}
+
+void complain(const char* format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  report(format, arguments);
+  va_end(arguments);
 }
 
 void wrong_use(const char* format, ...) {
@@ -43,15 +53,28 @@ void fail(const char* format, ...) {
   exit(EXIT_FAILURE);
 }
 
-void wrong_option(void) {
-  exit(EXIT_USAGE);
+/* What getopt_long would say has the word as it is, newlines and all. */
+int next_option(int argc, char** argv, const char* order,
+                const struct option* options) {
+  int c;
+  opterr = 0;
+  c = getopt_long(argc, argv, order, options, NULL);
+  if (c != '?') return c;
+  if (optopt != 0 && optopt < OPTION_JSON) /* a char: below 0 too */
+    wrong_use("%s has no option -%c", argv[0], optopt);
+  if (optopt == 0)
+    wrong_use("%s has no option %s, or several that begin so", argv[0],
+              argv[optind - 1]);
+  if (strchr(argv[optind - 1], '=') != NULL)
+    wrong_use("%s %s: it takes no value", argv[0], argv[optind - 1]);
+  wrong_use("%s %s: its value is missing", argv[0], argv[optind - 1]);
 }
 
 double number_argument(const char* option, const char* text, double least) {
   char* end;
   double number = strtod(text, &end);
   if (end == text || *end != '\0' || !(number >= least) || number > 1e9)
-    wrong_use("%s %s: it takes a number, %g or more", option, text, least);
+    wrong_use("%s %s: it takes a number from %g to 1e9", option, text, least);
   return number;
 }
 
@@ -126,10 +149,6 @@ static int dispatch(int argc, char** argv) {
     wrong_use("which command? version, config, knobs, map, run or help");
   for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
     if (strcmp(argv[1], commands[i].name) == 0) {
-      /* getopt puts argv[0] before what it complains of */
-      static char name[64];
-      snprintf(name, sizeof(name), "runtime-jemalloc %s", argv[1]);
-      argv[1] = name;
       if (argc > 2 && is_help(argv[2])) return help(0, NULL);
       return commands[i].run(argc - 1, argv + 1);
     }

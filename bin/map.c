@@ -13,11 +13,13 @@
 
 /* runtime-jemalloc map: a table or JSON, once or again and again */
 
+#define _GNU_SOURCE /* ppoll */
 #include <errno.h>
-#include <getopt.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 #include <cjson/cJSON.h>
@@ -89,21 +91,22 @@ static void print_json(pid_t pid, const struct process_map* map) {
 static void say_why(pid_t pid, enum table table) {
   static const char* const why[] = {
     [TABLE_NONE] = "is not on this runtime",
-    [TABLE_UNREAD] = "runs files that may not be read, and may be on this "
-      "runtime",
+    [TABLE_UNREAD] = ("runs files that may not be read, and may be on this "
+                      "runtime"),
     [TABLE_FORBIDDEN] = "is on this runtime, but its memory may not be read",
     [TABLE_EMPTY] = "is on this runtime, but has no heap yet",
   };
   if (table != TABLE_FOUND)
-    fprintf(stderr, "runtime-jemalloc: process %ld %s: its heaps are one part"
-            "\n", (long)pid, why[table]);
+    complain("process %ld %s: its heaps are one part", (long)pid, why[table]);
 }
 
-static void wait_seconds(double seconds) {
+/* Waits for so long, or until [process], a pidfd, ends; -1: it is not known. */
+static void wait_for(int process, double seconds) {
+  struct pollfd p = { .fd = process, .events = POLLIN };
   struct timespec t;
   t.tv_sec = (time_t)seconds;
   t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
-  nanosleep(&t, NULL);
+  ppoll(&p, 1, &t, NULL);
 }
 
 typedef void printer(pid_t, const struct process_map*);
@@ -111,15 +114,17 @@ typedef void printer(pid_t, const struct process_map*);
 /* Ends when the process does. */
 static void watch(struct look* l, double seconds, double limit,
                   printer* print) {
+  int process = (int)syscall(SYS_pidfd_open, l->pid, 0);
   for (;;) {
-    wait_seconds(seconds);
+    wait_for(process, seconds);
     look(l, 1, limit);
-    if (l->error == ESRCH || l->error == ENODATA) return;
+    if (l->error == ESRCH || l->error == ENODATA) break;
     if (l->error != 0) look_failed(l, limit);
     if (print == print_table) putchar('\n');
     print(l->pid, &l->map);
     flush_output();
   }
+  if (process >= 0) close(process);
 }
 
 struct options {
@@ -130,18 +135,19 @@ struct options {
 
 static void parse(int argc, char** argv, struct options* o) {
   static const struct option options[] = {
-    { "json", no_argument, NULL, 'j' },
-    { "timeout", required_argument, NULL, 't' },
-    { "watch", required_argument, NULL, 'w' },
+    { "json", no_argument, NULL, OPTION_JSON },
+    { "timeout", required_argument, NULL, OPTION_TIMEOUT },
+    { "watch", required_argument, NULL, OPTION_WATCH },
     { NULL, 0, NULL, 0 }
   };
   int c;
-  while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
+  while ((c = next_option(argc, argv, "", options)) != -1) {
     switch (c) {
-      case 'j': o->print = print_json; break;
-      case 't': o->limit = number_argument("--timeout", optarg, 0.01); break;
-      case 'w': o->watch = number_argument("--watch", optarg, 0.01); break;
-      default: wrong_option();
+      case OPTION_JSON: o->print = print_json; break;
+      case OPTION_TIMEOUT:
+        o->limit = number_argument("--timeout", optarg, 0.01);
+        break;
+      default: o->watch = number_argument("--watch", optarg, 0.01);
     }
   }
   if (argc - optind != 1) wrong_use("map takes the number of one process");

@@ -50,7 +50,8 @@ static bool read_heading(const char* line, struct mappings* m) {
   int name = 0;
   if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %15s %" SCNu64
              " %n%31s", &one.start, &one.end, one.perms, &one.offset,
-             one.device, &one.inode, &name, one.name) < 6)
+             one.device, &one.inode, &name, one.name) < 6
+      || one.end <= one.start)
     return false;
   one.file = one.inode != 0;
   one.size.mappings = 1;

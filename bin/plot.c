@@ -14,7 +14,7 @@
 /* gnuplot draws; it is started only when it is needed. */
 
 #define _GNU_SOURCE
-#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -55,12 +55,16 @@ static void print_quoted(FILE* out, const char* text) {
   putc('\'', out);
 }
 
-static void print_script(FILE* out, const char* title, const char* data,
-                         const char* path) {
+/* To gnuplot a name that begins with | is a command. */
+static void print_script(FILE* out, const struct samples* samples,
+                         const char* title, const char* path) {
+  fputs("$data << end\n", out);
+  samples_print(samples, out);
   fprintf(out,
+          "end\n"
           "set terminal svg size 960,540 font 'sans-serif,13' "
           "background 'white'\n"
-          "set output '%s'\n"
+          "set output '%s%s'\n"
           "set datafile separator '\\t'\n"
           "set key outside below horizontal\n"
           "set grid back linecolor '#dddddd'\n"
@@ -70,34 +74,26 @@ static void print_script(FILE* out, const char* title, const char* data,
           "set ylabel 'MiB'\n"
           "set xrange [0:*]\n"
           "set yrange [0:*]\n"
-          "set title ", path);
+          "set title ", *path == '/' ? "" : "./", path);
   print_quoted(out, title);
-  fprintf(out,
-          " noenhanced\n"
-          "plot '%s' skip 1 using 1:3 with lines linewidth 2 "
+  fputs(" noenhanced\n"
+          "plot $data skip 1 using 1:3 with lines linewidth 2 "
           "linecolor '#1b6ca8' title 'PSS', "
           "'' skip 1 using 1:4 with lines linewidth 2 "
           "linecolor '#2f9e44' title 'heap in use', "
           "'' skip 1 using 1:5 with lines linewidth 2 "
           "linecolor '#e8590c' title 'free pages that are resident', "
           "'' skip 1 using 1:6 with lines linewidth 2 dashtype 2 "
-          "linecolor '#868e96' title 'of these muzzy'\n", data);
+          "linecolor '#868e96' title 'of these muzzy'\n", out);
 }
 
+/* A gnuplot that ends before it has read all is seen by its status. */
 void plot(const struct samples* samples, const char* title, const char* path) {
-  char data[] = "/tmp/runtime-jemalloc.XXXXXX";
-  int file = mkstemp(data), error, status;
   FILE* gnuplot;
-  if (file < 0) fail("%s: %s", data, strerror(errno));
-  close(file);
-  error = samples_write(samples, data);
-  if (error != 0) {
-    unlink(data);
-    fail("%s: %s", data, strerror(error));
-  }
+  int status;
+  signal(SIGPIPE, SIG_IGN);
   gnuplot = popen("gnuplot -", "w");
-  if (gnuplot != NULL) print_script(gnuplot, title, data, path);
+  if (gnuplot != NULL) print_script(gnuplot, samples, title, path);
   status = gnuplot == NULL ? -1 : pclose(gnuplot);
-  unlink(data);
   if (status != 0) fail("gnuplot could not draw %s", path);
 }

@@ -135,15 +135,21 @@ static void add_size(struct part_size* to, const struct part_size* size) {
   to->lazy_free += size->lazy_free;
 }
 
+/* No more than there is: as a double it may be rounded up. */
+static uint64_t share_of(uint64_t bytes, double part) {
+  double share = (double)bytes * part;
+  return share < (double)bytes ? (uint64_t)share : bytes;
+}
+
 /* Adds the part of [size] that [n] is of [all]. */
 static void add_share(struct part_size* to, const struct part_size* size,
                       uint64_t length, uint64_t n, uint64_t all) {
   double part = (double)n / (double)all;
   to->size += length;
-  to->rss += (uint64_t)((double)size->rss * part);
-  to->pss += (uint64_t)((double)size->pss * part);
-  to->huge += (uint64_t)((double)size->huge * part);
-  to->lazy_free += (uint64_t)((double)size->lazy_free * part);
+  to->rss += share_of(size->rss, part);
+  to->pss += share_of(size->pss, part);
+  to->huge += share_of(size->huge, part);
+  to->lazy_free += share_of(size->lazy_free, part);
 }
 
 static bool may_count(const struct mapping* this, struct pagemap* p) {
@@ -181,7 +187,7 @@ static void divide(const struct mapping* this, enum part rest,
 static void classify(const struct mappings* m, const struct ranges* ranges,
                      struct pagemap* p, struct process_map* map) {
   const struct range* r = ranges->items;
-  const struct range* end = r + ranges->length;
+  const struct range* end = ranges->length == 0 ? r : r + ranges->length;
   for (size_t i = 0; i < m->length; i++) {
     const struct mapping* this = &m->items[i];
     while (r < end && r->end <= this->start) r++;

@@ -17,19 +17,20 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <cjson/cJSON.h>
 #include "heap_knobs.h"
 #include "samples.h"
+#include "text.h"
 #include "tool.h"
 
 #define MIB (1024. * 1024.)
@@ -44,17 +45,12 @@ struct options {
 
 /* The knobs */
 
-/* NAME=VALUE, or wrong use */
-static void add_knob(struct options* o, const char* option, const char* text) {
-  size_t length = strcspn(text, "=");
-  const struct caml_heap_knob* knob = caml_heap_knob_find(text, length);
+/* A value of the knob's, or wrong use */
+static void set_knob(struct options* o, const char* option,
+                     const struct caml_heap_knob* knob, const char* text) {
   size_t used = strlen(o->parameters);
   char accepted[128];
   intnat value;
-  if (knob == NULL || text[length] != '=')
-    wrong_use("%s %s: it takes NAME=VALUE; runtime-jemalloc knobs lists the "
-              "names", option, text);
-  text += length + 1;
   caml_heap_knob_accepted(knob, accepted, sizeof(accepted));
   if (strchr(text, ',') != NULL
       || !caml_heap_knob_read(knob, text, strlen(text), &value))
@@ -64,10 +60,19 @@ static void add_knob(struct options* o, const char* option, const char* text) {
     wrong_use("too many knobs");
 }
 
+/* NAME=VALUE, or wrong use */
+static void add_knob(struct options* o, const char* text) {
+  size_t length = strcspn(text, "=");
+  const struct caml_heap_knob* knob = caml_heap_knob_find(text, length);
+  if (knob == NULL || text[length] != '=')
+    wrong_use("--knob %s: it takes NAME=VALUE; runtime-jemalloc knobs lists "
+              "the names", text);
+  set_knob(o, "--knob", knob, text + length + 1);
+}
+
 static void add_decay(struct options* o, const char* value) {
-  char text[128];
-  snprintf(text, sizeof(text), "dirty_decay_ms=%s", value);
-  add_knob(o, "--decay", text);
+  static const char name[] = "dirty_decay_ms";
+  set_knob(o, "--decay", caml_heap_knob_find(name, strlen(name)), value);
 }
 
 /* Ours come last: of a knob that is there twice, the last counts. */
@@ -171,8 +176,7 @@ static void start(char** command, const struct options* o,
   close(report[1]);
   if (read(report[0], &error, sizeof(error)) == sizeof(error)) {
     waitpid(pid, NULL, 0);
-    fprintf(stderr, "runtime-jemalloc: cannot run %s: %s\n", command[0],
-            strerror(error));
+    complain("cannot run %s: %s", command[0], strerror(error));
     exit(error == ENOENT ? 127 : 126);
   }
   close(report[0]);
@@ -289,10 +293,14 @@ static void say_what_is_not_known(const struct samples* samples) {
 
 static void print_table(const struct samples* samples, const char* program,
                         int status, double seconds) {
+  char* name = strdup(program);
+  if (name == NULL) fail("no memory");
   fprintf(stderr, "%s: %s %d after %.2f s, at most %u processes, %zu samples\n",
-          program, WIFEXITED(status) ? "exit status" : "killed by signal",
+          one_line(name),
+          WIFEXITED(status) ? "exit status" : "killed by signal",
           WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), seconds,
           most(samples).processes, samples->length);
+  free(name);
   if (most(samples).unread > 0)
     fprintf(stderr, "not counted: at most %u that could not be looked into\n",
             most(samples).unread);
@@ -311,7 +319,7 @@ static void print_json(const struct samples* samples, const char* program,
                        int status, double seconds) {
   cJSON* object = cJSON_CreateObject();
   char* text;
-  cJSON_AddStringToObject(object, "program", program);
+  add_text(object, "program", program);
   cJSON_AddNumberToObject(object, WIFEXITED(status) ? "exit_status" : "signal",
                           WIFEXITED(status) ? WEXITSTATUS(status)
                           : WTERMSIG(status));
@@ -336,31 +344,54 @@ static void print_json(const struct samples* samples, const char* program,
   cJSON_Delete(object);
 }
 
+/* Why a file cannot be written, as errno; 0 if it can.  A link may lead to one
+   that is not there yet. */
+static int write_error(const char* path) {
+  struct stat s;
+  int file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+  if (file >= 0) {
+    close(file);
+    unlink(path);
+    return 0;
+  }
+  if (errno != EEXIST) return errno;
+  if (stat(path, &s) == 0 && S_ISDIR(s.st_mode)) return EISDIR;
+  return access(path, W_OK) == 0 || errno == ENOENT ? 0 : errno;
+}
+
+/* Better now than once the program has ended */
+static void check_file(const char* option, const char* path) {
+  int error = path == NULL ? 0 : write_error(path);
+  if (error != 0) wrong_use("%s %s: %s", option, path, strerror(error));
+}
+
 static void parse(int argc, char** argv, struct options* o) {
   static const struct option options[] = {
-    { "decay", required_argument, NULL, 'd' },
-    { "knob", required_argument, NULL, 'k' },
-    { "interval", required_argument, NULL, 'i' },
-    { "plot", required_argument, NULL, 'p' },
-    { "samples", required_argument, NULL, 's' },
-    { "json", no_argument, NULL, 'j' },
+    { "decay", required_argument, NULL, OPTION_DECAY },
+    { "knob", required_argument, NULL, OPTION_KNOB },
+    { "interval", required_argument, NULL, OPTION_INTERVAL },
+    { "plot", required_argument, NULL, OPTION_PLOT },
+    { "samples", required_argument, NULL, OPTION_SAMPLES },
+    { "json", no_argument, NULL, OPTION_JSON },
     { NULL, 0, NULL, 0 }
   };
   int c;
-  while ((c = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+  while ((c = next_option(argc, argv, "+", options)) != -1) {
     switch (c) {
-      case 'd': add_decay(o, optarg); break;
-      case 'k': add_knob(o, "--knob", optarg); break;
-      case 'i': o->interval = number_argument("--interval", optarg,
-                                              1) / 1000; break;
-      case 'p': o->plot = optarg; break;
-      case 's': o->samples = optarg; break;
-      case 'j': o->json = true; break;
-      default: wrong_option();
+      case OPTION_DECAY: add_decay(o, optarg); break;
+      case OPTION_KNOB: add_knob(o, optarg); break;
+      case OPTION_INTERVAL:
+        o->interval = number_argument("--interval", optarg, 1) / 1000;
+        break;
+      case OPTION_PLOT: o->plot = optarg; break;
+      case OPTION_SAMPLES: o->samples = optarg; break;
+      default: o->json = true;
     }
   }
   if (optind == argc) wrong_use("run takes a program, and its arguments");
   if (o->plot != NULL) plot_check(o->plot);
+  check_file("--plot", o->plot);
+  check_file("--samples", o->samples);
 }
 
 int run_command(int argc, char** argv) {

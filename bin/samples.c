@@ -162,17 +162,22 @@ void samples_free(struct samples* samples) {
 
 #define MIB (1024. * 1024.)
 
+void samples_print(const struct samples* samples, FILE* out) {
+  fputs("seconds\tprocesses\tpss_mib\tin_use_mib\tfree_mib\tmuzzy_mib\n",
+        out);
+  for (size_t i = 0; i < samples->length; i++) {
+    const struct sample* s = &samples->items[i];
+    fprintf(out, "%.3f\t%u\t%.2f\t%.2f\t%.2f\t%.2f\n", s->seconds,
+            s->processes, (double)s->pss / MIB, (double)s->in_use / MIB,
+            (double)s->free / MIB, (double)s->muzzy / MIB);
+  }
+}
+
 int samples_write(const struct samples* samples, const char* path) {
   FILE* f = fopen(path, "w");
   int error;
   if (f == NULL) return errno;
-  fputs("seconds\tprocesses\tpss_mib\tin_use_mib\tfree_mib\tmuzzy_mib\n", f);
-  for (size_t i = 0; i < samples->length; i++) {
-    const struct sample* s = &samples->items[i];
-    fprintf(f, "%.3f\t%u\t%.2f\t%.2f\t%.2f\t%.2f\n", s->seconds,
-            s->processes, (double)s->pss / MIB, (double)s->in_use / MIB,
-            (double)s->free / MIB, (double)s->muzzy / MIB);
-  }
+  samples_print(samples, f);
   error = ferror(f) ? EIO : 0;
   return fclose(f) == 0 ? error : errno;
 }

@@ -18,6 +18,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 #include "look.h"
 
@@ -44,8 +45,10 @@ struct samples {
 void samples_take(struct samples* samples, pid_t program, double seconds);
 void samples_free(struct samples* samples);
 
-/* Writes them to a file, tab-separated in MiB, with a heading.  Returns 0 or
-   errno. */
+/* Tab-separated, in MiB, with a heading */
+void samples_print(const struct samples* samples, FILE* out);
+
+/* The same to a file.  Returns 0 or errno. */
 int samples_write(const struct samples* samples, const char* path);
 
 /* Can it be drawn?  Wrong use if not: [path] has to end in .svg, and there has
