@@ -8,10 +8,10 @@ AC_ARG_WITH([jemalloc],
      a prefix to its symbols (private, the default); the static library of the
      system, whose malloc then serves the whole program (system); or the one
      installed under DIR])],
-  [], [with_jemalloc=yes])
+  [RJ_MAKE_NAME([jemalloc], [$withval])], [with_jemalloc=yes])
 AC_MSG_CHECKING([for jemalloc])
 AS_CASE([$with_jemalloc],
-  [yes], [JEMALLOC=private],
+  [''|yes], [JEMALLOC=private],
   [no], [AC_MSG_ERROR([--without-jemalloc: there is nothing to build then; to go without, use OCaml's own runtime])],
   [private|system|/*], [JEMALLOC=$with_jemalloc],
   [JEMALLOC=`cd "$with_jemalloc" 2>/dev/null && pwd`
@@ -34,7 +34,7 @@ AC_ARG_WITH([jemalloc-source],
   [AS_HELP_STRING([--with-jemalloc-source=PATH],
     [the source of jemalloc 5.3 or later, for --with-jemalloc=private, a
      directory or a tarball (default: 5.3.1, fetched by make)])],
-  [], [with_jemalloc_source=])
+  [RJ_MAKE_NAME([jemalloc-source], [$withval])], [with_jemalloc_source=])
 JEMALLOC_SOURCE=
 AS_CASE([$with_jemalloc_source],
   [''|yes], [],

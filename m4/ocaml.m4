@@ -1,3 +1,14 @@
+# RJ_MAKE_NAME(OPTION, VALUE, [CHARACTERS])
+# -----------------------------------------
+# Refuses the VALUE of --with-OPTION that the Makefile would not have as it is:
+# with a quote, one of these CHARACTERS, or what make takes for something else.
+m4_define([RJ_MAKE_NAME], [
+rj_newline='
+'
+AS_CASE([$2], [*[[\'\$\#\\$3$rj_newline]]*],
+  [AC_MSG_ERROR([--with-$1: make takes no such name; give one without any of: m4_ifval([$3], [space " ` ; & | ( ) < > * ? ])' \$ @%:@ \\ newline])])
+])
+
 # RJ_OCAML_CONFIG(NAME)
 # ---------------------
 # What `ocamlopt -config' says of NAME; nothing if it does not know it.
@@ -44,7 +55,8 @@ AC_SUBST([OCAMLRUN_ID])
 # The option --with-OPTION=DIR, which sets VARIABLE to an absolute directory.
 m4_define([RJ_DIRECTORY], [
 AC_ARG_WITH([$1], [AS_HELP_STRING([--with-$1=DIR], [$4])],
-  [AS_CASE([$withval], [/*], [],
+  [RJ_MAKE_NAME([$1], [$withval], [\ \	\"\`\;\&\|\(\)\<\>\*\?])
+   AS_CASE([$withval], [/*], [],
     [AC_MSG_ERROR([--with-$1=$withval: give an absolute directory])])],
   [withval=$3])
 $2=$withval
@@ -124,7 +136,7 @@ AC_ARG_WITH([ocaml],
   [AS_HELP_STRING([--with-ocaml=PATH],
     [the OCaml that the variant is for: the prefix it was installed under, or
      its ocamlfind or ocamlopt (default: ocamlopt of $PATH)])],
-  [], [with_ocaml=])
+  [RJ_MAKE_NAME([ocaml], [$withval])], [with_ocaml=])
 rj_advice="name one with --with-ocaml=PREFIX, or let ./quickstart build one"
 AC_MSG_CHECKING([for OCaml])
 AS_CASE([$with_ocaml],
@@ -166,13 +178,13 @@ AC_SUBST([OCAML_STDLIB])
 m4_define([RJ_SOURCE], [
 $1=`cd "\`AS_DIRNAME(["$2"])\`" 2>/dev/null && pwd`/`AS_BASENAME(["$2"])`
 AS_IF([test -d "$$1"],
-  [rj_version=`$4 < "$$1/$3" 2>/dev/null | $SED 1q`],
+  [rj_version=`$4 2>/dev/null < "$$1/$3" | $SED 1q`],
   [test -f "$$1"],
-  [rj_tar="tar -xOf $$1 --wildcards --no-wildcards-match-slash"
-   rj_version=`$rj_tar '*/$3' 2>/dev/null | $4 | $SED 1q`
+  [rj_tar="tar --wildcards --no-wildcards-match-slash"
+   rj_version=`$rj_tar -xOf "$$1" '*/$3' 2>/dev/null | $4 | $SED 1q`
    AS_IF([test -n "$rj_version"], [],
-     [rj_version=`$rj_tar '*/*.orig.tar.*' > conftest.tar 2>/dev/null &&
-        tar -xOf conftest.tar --wildcards --no-wildcards-match-slash '*/$3' 2>/dev/null | $4 | $SED 1q`
+     [rj_version=`$rj_tar -xOf "$$1" '*/*.orig.tar.*' > conftest.tar 2>/dev/null &&
+        $rj_tar -xOf conftest.tar '*/$3' 2>/dev/null | $4 | $SED 1q`
       rm -f conftest.tar])],
   [AC_MSG_ERROR([there is no $2: give a directory or a tarball])])
 ])
@@ -208,7 +220,7 @@ AC_ARG_WITH([ocaml-source],
   [AS_HELP_STRING([--with-ocaml-source=PATH],
     [the source of that OCaml, a directory or a tarball (default: fetched by
      make)])],
-  [], [with_ocaml_source=])
+  [RJ_MAKE_NAME([ocaml-source], [$withval])], [with_ocaml_source=])
 OCAML_SOURCE=
 AS_CASE([$with_ocaml_source],
   [''|yes], [],
