@@ -278,12 +278,11 @@ bool caml_heap_survey(intnat words)
   struct caml_heap_state* heap = Caml_state->shared_heap;
   struct caml_survey* s = survey_of_cycle();
   CAMLassert(Caml_state->sweeping_done);
-  while (s != NULL && s->sizeclass < NUM_SIZECLASSES) {
-    mlsize_t pool_words = caml_pool_wsize(s->sizeclass);
+  /* of a medium pool as much: it has few headers */
+  for (; s != NULL && s->sizeclass < NUM_SIZECLASSES; words -= POOL_WSIZE) {
     if (words <= 0 || caml_heap_interrupted()) return false;
     if (!survey_next(s, heap)) return true;
-    caml_heap_chunk_done(pool_words);
-    words -= pool_words;
+    caml_heap_chunk_done(POOL_WSIZE);
   }
   return true;
 }

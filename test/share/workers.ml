@@ -77,13 +77,21 @@ let writes () =
   check "what was overwritten is collected" (!dropped = 1);
   intact ()
 
-(* Memory of the worker's own is collected as ever. *)
-let garbage () =
+let make_garbage () =
   for i = 1 to 40 do
     ignore (Sys.opaque_identity (List.init 100_000 (( + ) i)))
   done;
+  Gc.full_major ()
+
+(* By nobody meanwhile *)
+let garbage_is_collected () =
   Gc.full_major ();
   check "garbage is collected" (Runtime_jemalloc.in_use () < 16 * mb)
+
+(* Memory of the worker's own is collected as ever. *)
+let garbage () =
+  make_garbage ();
+  garbage_is_collected ()
 
 let at_once = function
   | [] -> ()
@@ -139,8 +147,9 @@ let () =
   | "domains" ->
     at_once [ (fun () ->
         let others =
-          List.init 2 (fun _ -> Domain.spawn (fun () -> garbage ())) in
+          List.init 2 (fun _ -> Domain.spawn make_garbage) in
         writes ();
         List.iter Domain.join others;
+        garbage_is_collected ();
         collects ()) ]
   | _ -> exit 2
