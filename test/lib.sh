@@ -73,6 +73,15 @@ machine_says_no() {
   fi
 }
 
+# Why no Debian can be made here; nothing if it can
+debian_says_no() {
+  if test "$(id -u)" != 0; then
+    echo "makes a Debian 13: run it as root"
+  elif ! command -v debootstrap > /dev/null; then
+    echo "there is no debootstrap here (Debian: apt-get install debootstrap)"
+  fi
+}
+
 # offline COMMAND...: where there is no network
 offline() {
   if test "$(id -u)" = 0; then
