@@ -61,9 +61,9 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms);
    pages up, to a page.  NULL when there is no memory. */
 void* caml_arena_get(struct caml_arena* arena, size_t size);
 
-/* A pool of [CAML_POOL_SIZE] bytes, or of [CAML_MEDIUM_POOL_SIZE], uninitialised
-   and aligned to its size.  NULL when there is no memory.  [shard] is any
-   number, a different one for each domain. */
+/* A pool of [CAML_POOL_SIZE] bytes, or of [CAML_MEDIUM_POOL_SIZE],
+   uninitialised and aligned to its size.  NULL when there is no memory.
+   [shard] is any number, a different one for each domain. */
 void* caml_arena_get_pool(struct caml_arena* arena, unsigned shard);
 void* caml_arena_get_medium_pool(struct caml_arena* arena, unsigned shard);
 void caml_arena_put_pool(struct caml_arena* arena, void* pool);

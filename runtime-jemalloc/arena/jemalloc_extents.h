@@ -41,8 +41,8 @@
 /* Every mapping starts at a multiple of this, if there is room. */
 #define CAML_EXTENT_ALIGNMENT CAML_HUGE_PAGE_SIZE
 
-/* Bytes of one of OCaml's pools, how many of them are a medium pool, and a slab,
-   which is one extent: see jemalloc_pools.h */
+/* Bytes of one of OCaml's pools, how many of them are a medium pool, and a
+   slab, which is one extent: see jemalloc_pools.h */
 #define CAML_POOL_SIZE ((size_t)32 << 10)
 #define CAML_MEDIUM_POOLS 4
 #define CAML_MEDIUM_POOL_SIZE (CAML_MEDIUM_POOLS * CAML_POOL_SIZE)

@@ -11,8 +11,8 @@
 /**************************************************************************/
 
 /* Slabs of pools.  A slab is 16 pools of 32 KiB, one jemalloc extent of 512
-   KiB; or 4 medium pools, each in the place of 4 others.  Slabs of the two kinds
-   are the same to jemalloc.
+   KiB; or 4 medium pools, each in the place of 4 others.  Slabs of the two
+   kinds are the same to jemalloc.
 
    For each extent jemalloc keeps 128 bytes, for ever, and it takes 300
    nanoseconds to get and put one.  A slab has a few bits for each pool
@@ -83,9 +83,9 @@ struct caml_free_pools { size_t dirty, muzzy, retained; };
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
                      struct caml_cache* cache, int flags);
 
-/* [n] pools in one, aligned to that size: 1 or CAML_MEDIUM_POOLS.  NULL if there
-   is no memory for a slab.  [shard] is any number, a different one for each
-   domain.  From any thread. */
+/* [n] pools in one, aligned to that size: 1 or CAML_MEDIUM_POOLS.  NULL if
+   there is no memory for a slab.  [shard] is any number, a different one for
+   each domain.  From any thread. */
 void* caml_pools_get(struct caml_pools* pools, unsigned shard, unsigned n);
 
 /* Takes a pool back.  False if it is of no slab.  From any thread. */

@@ -53,9 +53,10 @@ static inline void caml_heap_note_swept(unsigned sz)
 void caml_heap_note_surveyed(size_t pools);
 
 /* Pools whose blocks have moved in this compaction, by their addresses: its
-   number for each POOL_WSIZE words of these, and of those that are a multiple of
-   4 GiB away.  Unlike the header of a block that is pointed to, it is in a near
-   cache.  Written before the first barrier of a compaction, read after it. */
+   number for each POOL_WSIZE words of these, and of those that are a multiple
+   of 4 GiB away.  Unlike the header of a block that is pointed to, it is in a
+   near cache.  Written before the first barrier of a compaction, read after
+   it. */
 #define CAML_EVACUATED_POOLS ((uintnat)1 << 17)
 extern atomic_uchar caml_heap_evacuated_pools[CAML_EVACUATED_POOLS];
 

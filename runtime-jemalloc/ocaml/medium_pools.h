@@ -19,7 +19,7 @@
 
 #else
 
-/* What it was to sweep is taken from the next slice, as caml_sweep counts it. */
+/* The work of it is taken from the next slice, as caml_sweep counts it. */
 static void sweep_ahead(struct caml_heap_state* heap, sizeclass sz,
                         pool** unswept)
 {

@@ -500,6 +500,7 @@ static void a_free_medium_pool_decays_whole(void** state) {
   char *p = get_medium(), *q = get_medium();
   size_t before, size = MEDIUM;
   (void)state;
+  not_under_a_sanitizer();
   caml_arena_put_pool(&arena, q);
   before = smaps_rss();
   assert_true(caml_arena_purge(&arena));
