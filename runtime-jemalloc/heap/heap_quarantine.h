@@ -28,9 +28,9 @@
 
 #if defined(DEBUG) && OCAML_VERSION >= 50200 /* 5.1 moves no block */
 
-/* Takes a pool of [size] bytes that the heap has freed.  Returns the one that is
-   to be freed now: this, where it was not compacted or the kernel refuses; the
-   oldest; or NULL.  From any thread. */
+/* Takes a pool of [size] bytes that the heap has freed.  Returns the one that
+   is to be freed now: this, where it was not compacted or the kernel refuses;
+   the oldest; or NULL.  From any thread. */
 void* caml_quarantine(void* pool, size_t size);
 
 /* Forgets all of them: their arena is about to be destroyed. */

@@ -1,5 +1,5 @@
-(* filled bytes|arrays WORDS ODD: fills a limited address space with blocks of so
-   many words, which lie in pools, keeps one of ODD, compacts, and prints how
+(* filled bytes|arrays WORDS ODD: fills a limited address space with blocks of
+   so many words, which lie in pools, keeps one of ODD, compacts, and prints how
    many of these have changed, of how many blocks.  What becomes of the others
    darkens arrays, not bytes. *)
 
