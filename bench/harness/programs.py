@@ -54,6 +54,10 @@ BYTECODE = program("bytecode interpreter", "bytecode", "20 6", "10 2")
 DOMAINS = [
     program("producer and consumer", "domains", "100 40", "50 8", ocaml4=False),
     program("spawn and join", "spawn", "1000", "100", ocaml4=False),
+    program("two domains, strings of 16 to 64 KiB", "large", "2 100 2000 8000 800000",
+            "2 25 2000 8000 100000", ocaml4=False),
+    program("two domains, strings of 20 to 300 KiB", "large", "2 100 2500 37500 400000",
+            "2 25 2500 37500 50000", ocaml4=False),
 ]
 
 CALLS = ("none", "full_major", "compact")

@@ -29,7 +29,7 @@
 
 #define HELD 1000     /* blocks of a thread */
 #define OPS 200000    /* of which each is timed */
-#define MANY 1000000  /* that are timed together: threads begin one after the other */
+#define MANY 1000000  /* that are timed together */
 #define KIB ((size_t)1 << 10)
 #define PAGES ((size_t)65536)
 
@@ -88,7 +88,10 @@ static void put(unsigned thread, void* block, size_t size) {
 struct work {
   const struct kind* kind;
   unsigned thread;
-  uint32_t* each; /* ns of each operation; NULL: as fast as it goes */
+  uint32_t* each;           /* ns of each operation; NULL: as fast as it goes */
+  pthread_barrier_t* ready; /* NULL, or where all wait for each other when
+                               they have their blocks */
+  uint64_t began, ended;
 };
 
 static void* must(void* block) {
@@ -118,6 +121,8 @@ static void* run(void* data) {
     sizes[i] = pick(w->kind, &random);
     held[i] = must(get(w->thread, sizes[i]));
   }
+  if (w->ready != NULL) pthread_barrier_wait(w->ready);
+  w->began = now();
   for (int i = 0; i < ops; i++) {
     uint64_t began = w->each == NULL ? 0 : now();
     unsigned one = next(&random) % HELD;
@@ -126,6 +131,7 @@ static void* run(void* data) {
     held[one] = must(get(w->thread, sizes[one]));
     if (w->each != NULL) w->each[i] = (uint32_t)(now() - began);
   }
+  w->ended = now();
   for (int i = 0; i < HELD; i++) put(w->thread, held[i], sizes[i]);
   return NULL;
 }
@@ -149,7 +155,7 @@ static uint32_t clock_cost(void) {
 static void latency(const struct kind* kind) {
   const char* name = kind->name;
   static uint32_t each[OPS];
-  struct work w = { kind, 0, each };
+  struct work w = { .kind = kind, .each = each };
   uint32_t clock = clock_cost();
   run(&w);
   qsort(each, OPS, sizeof(each[0]), compare);
@@ -159,15 +165,23 @@ static void latency(const struct kind* kind) {
          (int)(each[OPS / 1000 * 999] - clock));
 }
 
-/* Operations a second, of all threads */
+/* Operations a second, of all threads, from when all have their blocks */
 static double throughput(const struct kind* kind, unsigned threads) {
   pthread_t thread[2];
-  struct work w[2] = { { kind, 0, NULL }, { kind, 1, NULL } };
-  uint64_t began = now();
-  for (unsigned i = 0; i < threads; i++)
+  pthread_barrier_t ready;
+  struct work w[2];
+  double sum = 0;
+  pthread_barrier_init(&ready, NULL, threads);
+  for (unsigned i = 0; i < threads; i++) {
+    w[i] = (struct work){ .kind = kind, .thread = i, .ready = &ready };
     pthread_create(&thread[i], NULL, run, &w[i]);
-  for (unsigned i = 0; i < threads; i++) pthread_join(thread[i], NULL);
-  return (double)MANY * threads * 1e9 / (double)(now() - began);
+  }
+  for (unsigned i = 0; i < threads; i++) {
+    pthread_join(thread[i], NULL);
+    sum += MANY * 1e9 / (double)(w[i].ended - w[i].began);
+  }
+  pthread_barrier_destroy(&ready);
+  return sum;
 }
 
 /* How many in a hundred were found in the cache since [before] */

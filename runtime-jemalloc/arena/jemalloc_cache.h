@@ -20,7 +20,9 @@
    What is kept is free: it counts as dirty, and goes
      - when nobody has touched it for half of the decay time;
      - block by block, when others are asked for than there are and more is kept
-       than at first, so that jemalloc makes these of it;
+       than at first; the block that is asked for is cut from one that goes, if
+       one is large enough;
+     - for a block of another size, when there is no room for that;
      - before jemalloc is asked by the shard's domain for anything that is no
        such block;
      - with every purge that is asked for, and before memory runs out.
@@ -60,7 +62,7 @@ struct caml_cache_shard {
   _Atomic size_t bytes; /* kept; may be read from outside, as the next two */
   _Atomic size_t hits, misses;
   uint64_t looked;      /* ms, when ages were last looked at */
-  uint64_t some[(CAML_CACHE_CLASSES + 63) / 64]; /* a bit for each class that
+  uint64_t some[CAML_CACHE_CLASSES / 64 + 1]; /* a bit for each class that
                                                     has blocks */
   struct caml_cache_stack stacks[CAML_CACHE_CLASSES];
 };

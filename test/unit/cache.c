@@ -98,8 +98,7 @@ static void a_block_up_to_a_quarter_larger_serves(void** state) {
   assert_ptr_equal(get(64 * KIB), p);
 }
 
-/* None serves.  Where more is kept than at first, the next larger goes, or the
-   largest. */
+/* None serves.  Where more is kept than at first, one goes. */
 static void another_goes_instead(void** state) {
   char *p = get(96 * KIB), *q = get(512 * KIB);
   (void)state;
@@ -108,10 +107,59 @@ static void another_goes_instead(void** state) {
   get(64 * KIB);
   assert_int_equal(kept(), 608 * KIB);
   CACHE->shards[0].bound.first = 0; /* as if the heap had shrunk */
-  get(64 * KIB);
-  assert_int_equal(kept(), 512 * KIB);
+  get(MIB);
+  assert_int_equal(kept(), 96 * KIB);
   get(MIB);
   assert_int_equal(kept(), 0);
+}
+
+/* A larger one, if there is one, and what is asked for is cut from it. */
+static void a_block_is_cut_from_a_larger_one(void** state) {
+  char *p = get(512 * KIB), *q = get(32 * KIB), *cut;
+  (void)state;
+  put(p, 512 * KIB);
+  put(q, 32 * KIB);
+  CACHE->shards[0].bound.first = 0;
+  cut = get(64 * KIB);
+  assert_ptr_equal(cut, p);
+  assert_int_equal(je_sallocx(cut, arena.flags), 64 * KIB);
+  assert_int_equal(kept(), 32 * KIB);
+  assert_int_equal(caml_cache_counts(CACHE).hits, 0);
+}
+
+/* One of a size that is there twice goes before any that is there once. */
+static void blocks_of_many_sizes_stay(void** state) {
+  static const size_t sizes[] = { 128, 160, 200, 200 };
+  char* p[4];
+  (void)state;
+  for (int i = 0; i < 4; i++) p[i] = get(sizes[i] * KIB);
+  for (int i = 0; i < 4; i++) put(p[i], sizes[i] * KIB);
+  CACHE->shards[0].bound.first = 0;
+  get(96 * KIB); /* cut from one of the two */
+  assert_int_equal(kept(), (128 + 160 + 200) * KIB);
+  assert_ptr_equal(get(128 * KIB), p[0]);
+  assert_ptr_equal(get(160 * KIB), p[1]);
+  assert_ptr_equal(get(200 * KIB), p[2]);
+}
+
+/* Where there is no room, blocks of the sizes that come now drive out those of
+   others, not all of them, and no more than they need. */
+static void what_is_kept_follows_the_sizes(void** state) {
+  enum { N = 24 };
+  char *p[4], *q[N];
+  (void)state;
+  for (int i = 0; i < 4; i++) p[i] = get(256 * KIB);
+  for (int i = 0; i < N; i++) q[i] = get(32 * KIB);
+  for (int i = 0; i < 4; i++) put(p[i], 256 * KIB);
+  assert_int_equal(kept(), MIB);
+  for (int i = 0; i < N; i++) {
+    put(q[i], 32 * KIB);
+    assert_in_range(kept(), MIB - 256 * KIB, MIB);
+  }
+  for (int i = 0; i < 8; i++) get(32 * KIB);
+  assert_int_equal(caml_cache_counts(CACHE).hits, 8);
+  for (int i = 0; i < 2; i++) get(256 * KIB);
+  assert_int_equal(caml_cache_counts(CACHE).hits, 10);
 }
 
 static void what_is_kept_is_dirty_and_not_in_use(void** state) {
@@ -382,7 +430,8 @@ int main(void) {
     H(the_shard_finds_what_was_put),
     H(the_last_comes_first),
     H(a_block_up_to_a_quarter_larger_serves),
-    H(another_goes_instead),
+    H(another_goes_instead), H(a_block_is_cut_from_a_larger_one),
+    H(blocks_of_many_sizes_stay), H(what_is_kept_follows_the_sizes),
     H(what_is_kept_is_dirty_and_not_in_use),
     H(it_goes_when_nobody_asks_for_it),
     H(a_purge_takes_it),
