@@ -198,8 +198,8 @@ static struct caml_cached* find(struct caml_cache_shard* shard, unsigned class,
 }
 
 /* A block of [size] bytes, as jemalloc rounds it up, cut from [another] in its
-   place: with one of jemalloc's locks, for the three of giving one back and
-   getting one.  NULL: it is too small, and has been given back. */
+   place, which takes fewer of jemalloc's locks than to give that back and get
+   one.  NULL: it is too small, and has been given back. */
 static void* cut_to(struct caml_cache* cache, struct caml_cached* another,
                     size_t size) {
   if (je_sallocx(another, cache->flags) > size
