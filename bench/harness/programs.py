@@ -114,7 +114,7 @@ BLOCKING = program("blocking", "blocking", "8 20000 0.00001", "8 20000 0.00001")
 # Why the knobs have their defaults: values beside them
 BREATHE_KNOBS = (
     "Xdirty_decay_ms=0", "Xdirty_decay_ms=100", "Xdirty_decay_ms=10000",
-    "Xmuzzy_decay_ms=0", "Xmuzzy_decay_ms=10000", "Xbackground_purge=off",
+    "Xmuzzy_decay_ms=1000", "Xmuzzy_decay_ms=10000", "Xbackground_purge=off",
     "Xidle_compact_ms=never", "Xthp=never", "Xthp=always")
-COMPACT_KNOBS = ("Xcompact_purge=lazy", "Xcompact_purge=decay", "Xthp=always")
+COMPACT_KNOBS = ("Xcompact_purge=lazy,Xmuzzy_decay_ms=1000", "Xcompact_purge=decay", "Xthp=always")
 OVERHEADS = ("50", "100", "500", "never")

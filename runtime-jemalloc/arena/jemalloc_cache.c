@@ -171,8 +171,10 @@ static unsigned fullest(const struct caml_cache_shard* shard, unsigned class) {
   return full;
 }
 
-/* A block from which one of [class] can be cut, else a smaller one.  NULL:
-   there is none. */
+/* A block that goes: one from which jemalloc can cut one of [class], else a
+   smaller one.  Cut in its place it would leave pieces that no large block
+   finds room in: the peak of arrays 42 20 2000 60000 30000 was 1.9 of stock's.
+   NULL: there is none. */
 static struct caml_cached* take_another(struct caml_cache_shard* shard,
                                         unsigned class) {
   unsigned found = fullest(shard, class);
@@ -197,18 +199,6 @@ static struct caml_cached* find(struct caml_cache_shard* shard, unsigned class,
   return pop(shard, found);
 }
 
-/* A block of [size] bytes, as jemalloc rounds it up, cut from [another] in its
-   place, which takes fewer of jemalloc's locks than to give that back and get
-   one.  NULL: it is too small, and has been given back. */
-static void* cut_to(struct caml_cache* cache, struct caml_cached* another,
-                    size_t size) {
-  if (je_sallocx(another, cache->flags) > size
-      && je_xallocx(another, size, 0, cache->flags) == size)
-    return another;
-  je_dallocx(another, cache->flags);
-  return NULL;
-}
-
 void* caml_cache_get(struct caml_cache* cache, unsigned n, size_t size) {
   struct caml_cached *block, *another = NULL;
   assert(cache->extents != NULL);
@@ -218,7 +208,8 @@ void* caml_cache_get(struct caml_cache* cache, unsigned n, size_t size) {
   if (!is_cached_size(size) || !enter_if_free(cache, n)) return NULL;
   block = find(&cache->shards[n], caml_cache_class(size), &another);
   leave(&cache->shards[n]);
-  return another == NULL ? block : cut_to(cache, another, size);
+  if (another != NULL) je_dallocx(another, cache->flags);
+  return block;
 }
 
 /* Shards that keep some, [own] included, which may keep none yet */

@@ -20,8 +20,7 @@
    What is kept is free: it counts as dirty, and goes
      - when nobody has touched it for half of the decay time;
      - block by block, when others are asked for than there are and more is kept
-       than at first; the block that is asked for is cut from one that goes, if
-       one is large enough;
+       than at first, so that jemalloc makes these of it;
      - for a block of another size, when there is no room for that;
      - before jemalloc is asked by the shard's domain for anything that is no
        such block;

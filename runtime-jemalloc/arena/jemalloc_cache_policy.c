@@ -17,11 +17,16 @@ static size_t at_most(size_t n, size_t most) {
   return n < most ? n : most;
 }
 
+static size_t at_least(size_t n, size_t least) {
+  return n > least ? n : least;
+}
+
 void caml_cache_bound_look(struct caml_cache_bound* bound, size_t heap,
                            unsigned shards) {
   assert(shards > 0);
-  bound->first = at_most(heap / CAML_CACHE_FIRST_PART / shards,
-                         CAML_CACHE_FIRST_MOST);
+  bound->first = at_least(
+    at_most(heap / CAML_CACHE_FIRST_PART / shards, CAML_CACHE_FIRST_MOST),
+    at_most(heap / CAML_CACHE_SMALL_PART, CAML_CACHE_SMALL_MOST) / shards);
   bound->most = heap / CAML_CACHE_PART / shards;
   bound->earned = at_most(bound->earned, bound->most - bound->first);
   assert(bound->first <= bound->most);

@@ -58,7 +58,7 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        CAML_KNOB_ANY_TIME,                                                    \
        "how long freed pages stay before they are purged, lazily if muzzy "   \
        "pages may stay; 0: purged by force, at once")                         \
-  KNOB(muzzy_decay_ms, "ms", 1000, -1, CAML_DECAY_MS_MAX, "never=-1",         \
+  KNOB(muzzy_decay_ms, "ms", 0, -1, CAML_DECAY_MS_MAX, "never=-1",         \
        CAML_KNOB_ANY_TIME,                                                    \
        "how long pages purged lazily stay before they are purged by force; "  \
        "0: no page is purged lazily")                                         \

@@ -42,8 +42,8 @@ let drop () =
   done;
   Gc.full_major ()
 
-(* dirty_decay_ms + muzzy_decay_ms + 1 s *)
-let decay = 3.0
+(* dirty_decay_ms + 1 s *)
+let decay = 2.0
 
 let () =
   let seconds = float_of_string Sys.argv.(2) in

@@ -33,6 +33,7 @@ let consistent () =
 
 let giving_back () =
   Knob.(set dirty_decay_ms (-1));
+  Knob.(set muzzy_decay_ms 1000);
   let l = ref (grow 2_000_000) in
   ignore (Sys.opaque_identity !l);
   let full = consistent () in

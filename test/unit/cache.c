@@ -88,8 +88,11 @@ static void the_last_comes_first(void** state) {
 
 /* And keeps the pages that it has. */
 static void a_block_up_to_a_quarter_larger_serves(void** state) {
-  char* p = get(80 * KIB);
+  char *p = get(80 * KIB), *q = get(320 * KIB);
   (void)state;
+  put(q, 320 * KIB);
+  assert_ptr_not_equal(get(300 * KIB), q); /* but by 16 KiB at most */
+  assert_ptr_equal(get(304 * KIB), q);
   put(p, 80 * KIB);
   assert_ptr_equal(get(68 * KIB), p);
   put(p, 68 * KIB);
@@ -113,20 +116,6 @@ static void another_goes_instead(void** state) {
   assert_int_equal(kept(), 0);
 }
 
-/* A larger one, if there is one, and what is asked for is cut from it. */
-static void a_block_is_cut_from_a_larger_one(void** state) {
-  char *p = get(512 * KIB), *q = get(32 * KIB), *cut;
-  (void)state;
-  put(p, 512 * KIB);
-  put(q, 32 * KIB);
-  CACHE->shards[0].bound.first = 0;
-  cut = get(64 * KIB);
-  assert_ptr_equal(cut, p);
-  assert_int_equal(je_sallocx(cut, arena.flags), 64 * KIB);
-  assert_int_equal(kept(), 32 * KIB);
-  assert_int_equal(caml_cache_counts(CACHE).hits, 0);
-}
-
 /* One of a size that is there twice goes before any that is there once. */
 static void blocks_of_many_sizes_stay(void** state) {
   static const size_t sizes[] = { 128, 160, 200, 200 };
@@ -135,7 +124,7 @@ static void blocks_of_many_sizes_stay(void** state) {
   for (int i = 0; i < 4; i++) p[i] = get(sizes[i] * KIB);
   for (int i = 0; i < 4; i++) put(p[i], sizes[i] * KIB);
   CACHE->shards[0].bound.first = 0;
-  get(96 * KIB); /* cut from one of the two */
+  get(96 * KIB); /* one of the two goes */
   assert_int_equal(kept(), (128 + 160 + 200) * KIB);
   assert_ptr_equal(get(128 * KIB), p[0]);
   assert_ptr_equal(get(160 * KIB), p[1]);
@@ -280,6 +269,16 @@ static void a_heap_of_nothing_keeps_nothing(void** state) {
   (void)state;
   put(get(64 * KIB), 64 * KIB);
   assert_int_equal(kept(), 0);
+}
+
+/* A 64th of it would be less than a block. */
+static void a_small_heap_keeps_some(void** state) {
+  char* p;
+  (void)state;
+  get(768 * KIB);
+  p = get(64 * KIB);
+  put(p, 64 * KIB);
+  assert_ptr_equal(get(64 * KIB), p);
 }
 
 static void what_is_found_makes_room_for_more(void** state) {
@@ -430,8 +429,8 @@ int main(void) {
     H(the_shard_finds_what_was_put),
     H(the_last_comes_first),
     H(a_block_up_to_a_quarter_larger_serves),
-    H(another_goes_instead), H(a_block_is_cut_from_a_larger_one),
-    H(blocks_of_many_sizes_stay), H(what_is_kept_follows_the_sizes),
+    H(another_goes_instead), H(blocks_of_many_sizes_stay),
+    H(what_is_kept_follows_the_sizes),
     H(what_is_kept_is_dirty_and_not_in_use),
     H(it_goes_when_nobody_asks_for_it),
     H(a_purge_takes_it),
@@ -441,7 +440,7 @@ int main(void) {
     H(a_larger_block_takes_it_first),
     H(what_is_kept_goes_before_memory_runs_out),
     H(other_sizes_are_not_kept),
-    T(a_heap_of_nothing_keeps_nothing),
+    T(a_heap_of_nothing_keeps_nothing), T(a_small_heap_keeps_some),
     H(what_is_found_makes_room_for_more),
     H(while_closed_blocks_are_jemallocs),
     H(blocks_begin_at_different_lines),

@@ -47,6 +47,7 @@ static void what_serves_is_not_much_larger(void** state) {
     unsigned last = caml_cache_last_class(class);
     assert_in_range(last, class, CAML_CACHE_CLASSES - 1);
     assert_in_range(caml_cache_class_size(last), size, size + size / 4);
+    assert_in_range(caml_cache_class_size(last), size, size + 16 * KIB);
   }
   assert_int_equal(caml_cache_last_class(caml_cache_class(8 * KIB)),
                    caml_cache_class(10 * KIB));
@@ -82,6 +83,16 @@ static void at_first_a_64th_of_the_heap(void** state) {
   caml_cache_bound_look(&bound, (size_t)1 << 40, 64); /* each of them */
   assert_true(has_room(8 * MIB));
   assert_false(has_room(8 * MIB + 1));
+}
+
+static void of_a_small_heap_an_eighth(void** state) {
+  (void)state;
+  caml_cache_bound_look(&bound, MIB, 1);
+  assert_true(has_room(MIB / 8));
+  assert_false(has_room(MIB / 8 + 1));
+  caml_cache_bound_look(&bound, 16 * MIB, 2);
+  assert_true(has_room(MIB / 4));
+  assert_false(has_room(MIB / 4 + 1));
 }
 
 static void what_was_found_makes_room_up_to_half_of_the_heap(void** state) {
@@ -180,6 +191,7 @@ int main(void) {
     cmocka_unit_test(a_class_has_no_smaller_block),
     cmocka_unit_test(what_serves_is_not_much_larger),
     cmocka_unit_test_setup(at_first_a_64th_of_the_heap, setup),
+    cmocka_unit_test_setup(of_a_small_heap_an_eighth, setup),
     cmocka_unit_test_setup(what_was_found_makes_room_up_to_half_of_the_heap,
                            setup),
     cmocka_unit_test_setup(what_was_kept_in_vain_takes_room, setup),
