@@ -24,6 +24,7 @@
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_sharing.h"
+#include "jemalloc_process.h"
 
 struct caml_idle caml_heap_idle;
 
@@ -223,16 +224,25 @@ static bool start(struct caml_idle* idle) {
 
 /* The program */
 
-/* Looks at the most that it ever took: one system call, and no file to read.
-   The coarse clock takes a few ns, each time. */
-static void look_at_size(struct caml_idle* idle) {
+/* The most that the process ever took, by one system call.  That is also what
+   the process was before it called exec, a large one's child, say: so a file
+   is read too, where it is much. */
+static bool is_large(void) {
   struct rusage r;
+  size_t resident;
+  if (getrusage(RUSAGE_SELF, &r) != 0
+      || (size_t)r.ru_maxrss < LEAST_PROCESS / 1024)
+    return false;
+  resident = caml_process_read().resident;
+  return resident == 0 /* not known */ || resident >= LEAST_PROCESS;
+}
+
+/* The coarse clock takes a few ns, each time. */
+static void look_at_size(struct caml_idle* idle) {
   uint64_t now = caml_heap_clock(CLOCK_MONOTONIC_COARSE);
   if (now < atomic_load(&idle->next_size)) return;
   atomic_store(&idle->next_size, now + SIZE_LOOKS);
-  if (getrusage(RUSAGE_SELF, &r) == 0
-      && (size_t)r.ru_maxrss >= LEAST_PROCESS / 1024)
-    atomic_store(&idle->process_is_large, true);
+  if (is_large()) atomic_store(&idle->process_is_large, true);
 }
 
 static bool is_wanted(struct caml_idle* idle, bool begins) {
