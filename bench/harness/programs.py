@@ -116,5 +116,6 @@ BREATHE_KNOBS = (
     "Xdirty_decay_ms=0", "Xdirty_decay_ms=100", "Xdirty_decay_ms=10000",
     "Xmuzzy_decay_ms=1000", "Xmuzzy_decay_ms=10000", "Xbackground_purge=off",
     "Xidle_compact_ms=never", "Xthp=never", "Xthp=always")
-COMPACT_KNOBS = ("Xcompact_purge=lazy,Xmuzzy_decay_ms=1000", "Xcompact_purge=decay", "Xthp=always")
+COMPACT_KNOBS = ("Xcompact_purge=lazy,Xmuzzy_decay_ms=1000", "Xcompact_purge=decay",
+                 "Xthp=always")
 OVERHEADS = ("50", "100", "500", "never")

@@ -61,7 +61,7 @@ struct caml_cache_shard {
   _Atomic size_t bytes; /* kept; may be read from outside, as the next two */
   _Atomic size_t hits, misses;
   uint64_t looked;      /* ms, when ages were last looked at */
-  uint64_t some[CAML_CACHE_CLASSES / 64 + 1]; /* a bit for each class that
+  uint64_t some[(CAML_CACHE_CLASSES + 63) / 64]; /* a bit for each class that
                                                     has blocks */
   struct caml_cache_stack stacks[CAML_CACHE_CLASSES];
 };
