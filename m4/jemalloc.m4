@@ -8,7 +8,8 @@ AC_ARG_WITH([jemalloc],
      a prefix to its symbols (private, the default); the static library of the
      system, whose malloc then serves the whole program (system); or the one
      installed under DIR])],
-  [RJ_MAKE_NAME([jemalloc], [$withval])], [with_jemalloc=yes])
+  [RJ_MAKE_NAME([jemalloc], [$withval], [\ \	\"\`\;\&\|\(\)\<\>\*\?])],
+  [with_jemalloc=yes])
 AC_MSG_CHECKING([for jemalloc])
 AS_CASE([$with_jemalloc],
   [''|yes], [JEMALLOC=private],

@@ -130,7 +130,8 @@ AC_SUBST([OCAMLPARAM_VALUE])
 # --------
 # Finds the installed OCaml that the variant is for.  Sets OCAMLOPT,
 # OCAML_VERSION, OCAML_SERIES, the version whose patches are for it,
-# OCAML_STDLIB, and what RJ_OCAMLRUN and RJ_DIRECTORIES do.
+# OCAML_STDLIB, OCAML_CONFIG, a sum of all that it says of itself, and what
+# RJ_OCAMLRUN and RJ_DIRECTORIES do.
 AC_DEFUN([RJ_OCAML], [
 AC_ARG_WITH([ocaml],
   [AS_HELP_STRING([--with-ocaml=PATH],
@@ -153,6 +154,7 @@ AS_IF([rj_config=`$rj_ocamlopt -config 2>/dev/null` && test -n "$rj_config"], []
 OCAMLOPT=$rj_ocamlopt
 OCAML_VERSION=`RJ_OCAML_CONFIG([version])`
 OCAML_STDLIB=`RJ_OCAML_CONFIG([standard_library])`
+OCAML_CONFIG=`AS_ECHO(["$rj_config"]) | cksum`
 AC_MSG_RESULT([$OCAML_VERSION, $OCAMLOPT])
 
 rj_supported=`cd "$srcdir/patches" && echo [[0-9]]*`
@@ -165,6 +167,7 @@ RJ_OCAMLRUN
 RJ_DIRECTORIES
 
 AC_SUBST([OCAMLOPT])
+AC_SUBST([OCAML_CONFIG])
 AC_SUBST([OCAML_VERSION])
 AC_SUBST([OCAML_SERIES])
 AC_SUBST([OCAML_STDLIB])
@@ -181,6 +184,8 @@ AS_IF([test -d "$$1"],
   [rj_version=`$4 2>/dev/null < "$$1/$3" | $SED 1q`],
   [test -f "$$1"],
   [rj_tar="tar --wildcards --no-wildcards-match-slash"
+   AS_IF([$rj_tar --version >/dev/null 2>&1], [],
+     [AC_MSG_ERROR([GNU tar is missing, which unpacks $2: install it (package tar), or give a directory])])
    rj_version=`$rj_tar -xOf "$$1" '*/$3' 2>/dev/null | $4 | $SED 1q`
    AS_IF([test -n "$rj_version"], [],
      [rj_version=`$rj_tar -xOf "$$1" '*/*.orig.tar.*' > conftest.tar 2>/dev/null &&
