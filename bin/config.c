@@ -49,14 +49,6 @@ static const char* const variants[] = {
 
 #define LENGTH(array) (sizeof(array) / sizeof(*(array)))
 
-static void puts_json(cJSON* object) {
-  char* text = cJSON_Print(object);
-  if (text == NULL) fail("no memory");
-  puts(text);
-  cJSON_free(text);
-  cJSON_Delete(object);
-}
-
 static void print_json(void) {
   cJSON* object = cJSON_CreateObject();
   for (size_t i = 0; i < LENGTH(configuration); i++)
@@ -64,7 +56,7 @@ static void print_json(void) {
                             configuration[i].value);
   cJSON_AddItemToObject(object, "variants",
                         cJSON_CreateStringArray(variants, LENGTH(variants)));
-  puts_json(object);
+  put_json(stdout, object, true);
 }
 
 static void print_lines(void) {
@@ -91,9 +83,10 @@ static int print_file(const char* path, bool json) {
     add_text(object, "file", path);
     cJSON_AddStringToObject(object, "kind", runtime.kind);
     cJSON_AddBoolToObject(object, "on_runtime_jemalloc", runtime.ours);
-    puts_json(object);
+    put_json(stdout, object, true);
   } else {
-    printf("%s: %s, %s\n", path, runtime.kind,
+    print_line(stdout, path);
+    printf(": %s, %s\n", runtime.kind,
            runtime.ours ? "on runtime-jemalloc" : "not on runtime-jemalloc");
   }
   return runtime.ours ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -141,7 +134,7 @@ static void print_process_json(pid_t pid, const struct process_map* map) {
     add_limit(object, "hard", l->hard);
     cJSON_AddStringToObject(object, "cgroup", l->cgroup);
   }
-  puts_json(object);
+  put_json(stdout, object, true);
 }
 
 static void print_limit(const char* name, uint64_t limit) {

@@ -12,8 +12,10 @@
 
 
 #define _GNU_SOURCE /* memmem */
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +25,15 @@
 #include "heap_table.h"
 #include "tool.h"
 
+/* SIGBUS: the file is shorter than it was. */
+static void cut_off(int number) {
+  static const char line[] =
+    "runtime-jemalloc: the file was cut while it was read\n";
+  (void)number;
+  if (write(STDERR_FILENO, line, strlen(line)) < 0) _exit(EXIT_USAGE);
+  _exit(EXIT_USAGE);
+}
+
 static struct contents contents_of(const char* path) {
   int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   struct stat s;
@@ -30,6 +41,7 @@ static struct contents contents_of(const char* path) {
   if (file < 0 || fstat(file, &s) != 0)
     wrong_use("%s: %s", path, strerror(errno));
   if (!S_ISREG(s.st_mode)) wrong_use("%s: not a file", path);
+  signal(SIGBUS, cut_off);
   if (s.st_size > 0)
     data = mmap(NULL, (size_t)s.st_size, PROT_READ, MAP_PRIVATE, file, 0);
   if (data == MAP_FAILED) wrong_use("%s: %s", path, strerror(errno));
@@ -56,9 +68,16 @@ static bool is_bytecode(struct contents c) {
     && memcmp(c.data + c.size - MAGIC_LENGTH, MAGIC, strlen(MAGIC)) == 0;
 }
 
+/* The name of a file, not of a directory; some letters may follow. */
 static bool names_ours(const char* p, size_t size) {
   static const char name[] = "ocamlrun_jemalloc";
-  return memmem(p, size, name, strlen(name)) != NULL;
+  const char* end = p + size;
+  while ((p = memmem(p, (size_t)(end - p), name, strlen(name))) != NULL) {
+    p += strlen(name);
+    while (p < end && (isalnum((unsigned char)*p) || *p == '_')) p++;
+    if (p == end || *p != '/') return true;
+  }
+  return false;
 }
 
 static bool runs_on_ours(struct contents c) {

@@ -12,6 +12,7 @@
 
 
 #define _GNU_SOURCE /* process_vm_readv, memmem, O_PATH */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -48,8 +49,10 @@ static bool is_program(const char* exe, const char* path) {
   return strcmp(program, path) == 0;
 }
 
-/* The file that [m] maps, for reading, or -1.  The first way finds every file,
-   and needs CAP_CHECKPOINT_RESTORE; the second a program that was deleted. */
+/* The file that [m] maps, for reading, or -1 and errno.  The first way finds
+   every file, and needs CAP_CHECKPOINT_RESTORE; the second a program that was
+   deleted; the last what a process has from before it called chroot, or in it:
+   its paths are then from our root. */
 static int open_file(pid_t pid, const struct mapping* m, const char* path) {
   char name[PATH_MAX + 64];
   int file;
@@ -59,13 +62,7 @@ static int open_file(pid_t pid, const struct mapping* m, const char* path) {
   snprintf(name, sizeof(name), "/proc/%ld/exe", (long)pid);
   if (is_program(name, path)) return open_regular(name);
   snprintf(name, sizeof(name), "/proc/%ld/root%s", (long)pid, path);
-  return open_regular(name);
-}
-
-static bool is_elf(int file) {
-  char magic[4];
-  return pread(file, magic, sizeof(magic), 0) == sizeof(magic)
-    && memcmp(magic, "\177ELF", sizeof(magic)) == 0;
+  return (file = open_regular(name)) >= 0 ? file : open_regular(path);
 }
 
 /* As it is before the program runs */
@@ -103,19 +100,32 @@ bool heap_table_is_in(const char* data, size_t size) {
 #define CHUNK ((size_t)1 << 20)
 #define OVERLAP (sizeof(struct caml_heap_map) - 1)
 
-/* Reads what the file has where [m] maps it, and [*left] bytes at most. */
-static void search_file(int file, const struct mapping* m, uint64_t* left,
+/* Reads what the file has where [m] maps it, and [*left] bytes at most.  Is
+   that all? */
+static bool search_data(int file, const struct mapping* m, uint64_t* left,
                         struct places* places) {
   char* buffer = must(malloc(CHUNK + OVERLAP));
-  uint64_t size = m->end - m->start;
-  for (uint64_t at = 0; at < size && *left > 0; at += CHUNK) {
+  uint64_t size = m->end - m->start, at = 0;
+  ssize_t n = 1;
+  for (; at < size && *left > 0; at += CHUNK) {
     size_t wanted = size - at < CHUNK + OVERLAP ? size - at : CHUNK + OVERLAP;
-    ssize_t n = pread(file, buffer, wanted, (off_t)(m->offset + at));
+    n = pread(file, buffer, wanted, (off_t)(m->offset + at));
     if (n <= 0) break;
     search_chunk(buffer, (size_t)n, m->start + at, places);
     *left -= *left < (uint64_t)n ? *left : (uint64_t)n;
   }
   free(buffer);
+  return n == 0 || at >= size;
+}
+
+/* The same, of programs and libraries only */
+static bool search_file(int file, const struct mapping* m, uint64_t* left,
+                        struct places* places) {
+  char magic[SELFMAG];
+  ssize_t n = pread(file, magic, sizeof(magic), 0);
+  if (n < 0) return false;
+  return n < SELFMAG || memcmp(magic, ELFMAG, SELFMAG) != 0
+    || search_data(file, m, left, places);
 }
 
 /* Is [m] data of the program or library [code]?  Linkers put it behind. */
@@ -154,6 +164,11 @@ static uint64_t hash_data(const struct mappings* m) {
    have some MiB of data, the largest some hundred. */
 #define SEARCH_MAX ((uint64_t)1 << 30)
 
+/* Perhaps not by the next look */
+static bool is_transient(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM;
+}
+
 static void find_places(pid_t pid, const struct mappings* m,
                         struct places* places) {
   const struct mapping *data, *code = NULL;
@@ -162,9 +177,72 @@ static void find_places(pid_t pid, const struct mappings* m,
   *places = (struct places){ .hash = h };
   for (size_t i = 0; (data = next_data(m, &i, &code)) != NULL; ) {
     int file = open_file(pid, data, code->path);
-    if (file < 0) places->unread = true;
-    else if (is_elf(file)) search_file(file, data, &left, places);
+    if (file < 0 && is_transient(errno)) places->hash = 0;
+    if (file < 0 || !search_file(file, data, &left, places))
+      places->unread = true;
     if (file >= 0) close(file);
+  }
+}
+
+static void add_range(struct ranges* r, uint64_t start, uint64_t end,
+                      enum part part) {
+  if (start >= end) return;
+  if (r->length == r->room) {
+    r->room = r->room == 0 ? 64 : 2 * r->room;
+    r->items = must(realloc(r->items, r->room * sizeof(*r->items)));
+  }
+  r->items[r->length++] = (struct range){ start, end, part };
+}
+
+/* Data that no file has: zeroes, behind those that it has */
+
+#define SEGMENTS_MAX 64
+#define BSS_MAX ((uint64_t)1 << 20) /* of a file that cannot be read */
+
+/* Where those of the data that is mapped at [m] end; 0 if there are none */
+static uint64_t end_of_bss(int file, const struct mapping* m) {
+  Elf64_Ehdr header;
+  Elf64_Phdr all[SEGMENTS_MAX];
+  ssize_t read;
+  if (pread(file, &header, sizeof(header), 0) != sizeof(header)
+      || memcmp(header.e_ident, ELFMAG, SELFMAG) != 0
+      || header.e_phentsize != sizeof(*all))
+    return 0;
+  read = pread(file, all, sizeof(all), (off_t)header.e_phoff);
+  for (ssize_t i = 0; i < header.e_phnum
+       && i < read / (ssize_t)sizeof(*all); i++) {
+    const Elf64_Phdr* s = &all[i];
+    if (s->p_type == PT_LOAD && (s->p_flags & PF_W)
+        && s->p_offset < m->offset + (m->end - m->start)
+        && s->p_offset + s->p_filesz > m->offset)
+      return m->start + (s->p_offset - m->offset) + s->p_memsz;
+  }
+  return 0;
+}
+
+static uint64_t find_end_of_bss(pid_t pid, const struct mapping* data,
+                                const char* path) {
+  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), end;
+  int file = open_file(pid, data, path);
+  if (file < 0) return data->end + BSS_MAX;
+  end = end_of_bss(file, data);
+  close(file);
+  return (end + page - 1) / page * page;
+}
+
+/* The kernel makes one mapping of them and of what lies behind. */
+static void add_bss(pid_t pid, const struct mappings* m,
+                    struct ranges* ranges) {
+  const struct mapping *data, *code = NULL;
+  for (size_t i = 0; (data = next_data(m, &i, &code)) != NULL; ) {
+    const struct mapping* behind = &m->items[i];
+    uint64_t end;
+    if (i == m->length || behind->start != data->end || behind->file
+        || behind->name[0] != '\0')
+      continue;
+    end = find_end_of_bss(pid, data, code->path);
+    add_range(ranges, data->end, end < behind->end ? end : behind->end,
+              PART_CODE);
   }
 }
 
@@ -200,16 +278,6 @@ static enum table find_table(pid_t pid, const struct places* places,
     if (t != TABLE_NONE) best = t;
   }
   return best;
-}
-
-static void add_range(struct ranges* r, uint64_t start, uint64_t end,
-                      enum part part) {
-  if (start >= end) return;
-  if (r->length == r->room) {
-    r->room = r->room == 0 ? 64 : 2 * r->room;
-    r->items = must(realloc(r->items, r->room * sizeof(*r->items)));
-  }
-  r->items[r->length++] = (struct range){ start, end, part };
 }
 
 static bool read_mappings(pid_t pid, const struct caml_heap_map* table,
@@ -311,6 +379,7 @@ enum table heap_table_read(pid_t pid, const struct mappings* m,
     memset(map, 0, sizeof(*map)); /* part of it may have been read */
     found = TABLE_NONE;
   }
+  add_bss(pid, m, ranges);
   put_in_order(ranges);
   return found;
 }

@@ -11,7 +11,8 @@
 /**************************************************************************/
 
 
-/* The runtime's table (heap_map.h) in another process, and what it says.
+/* The runtime's table (heap_map.h) in another process, and what it says; and
+   where the data of programs and libraries ends.
 
    The files that the process has mapped say where the table can be: in the
    initialised data of its program and its libraries, where the linker put it.
@@ -33,7 +34,8 @@ struct range {
   enum part part;
 };
 
-/* In the order of their addresses; none overlap or touch one of their part */
+/* In the order of their addresses; none overlap or touch one of their part.  Of
+   code there is what no file has. */
 struct ranges {
   struct range* items;
   size_t length, room;

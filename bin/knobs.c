@@ -18,11 +18,8 @@
 #include <string.h>
 #include <cjson/cJSON.h>
 #include "heap_knobs.h"
+#include "text.h"
 #include "tool.h"
-
-static const char* when(const struct caml_heap_knob* knob) {
-  return knob->when == CAML_KNOB_ANY_TIME ? "any time" : "start-up";
-}
 
 static void print_table(void) {
   char text[128];
@@ -36,27 +33,30 @@ static void print_table(void) {
   }
 }
 
+/* All of it: cJSON's own numbers are doubles. */
+static void add_integer(cJSON* object, const char* name, intnat n) {
+  char text[32];
+  snprintf(text, sizeof(text), "%" ARCH_INTNAT_PRINTF_FORMAT "d", n);
+  cJSON_AddRawToObject(object, name, text);
+}
+
 static void print_json(void) {
   cJSON* array = cJSON_CreateArray();
-  char* text;
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
     const struct caml_heap_knob* knob = &caml_heap_knobs[i];
     cJSON* object = cJSON_CreateObject();
     cJSON_AddStringToObject(object, "name", knob->name);
     cJSON_AddStringToObject(object, "unit", knob->unit);
-    cJSON_AddNumberToObject(object, "default", knob->initial);
-    cJSON_AddNumberToObject(object, "least", knob->least);
-    cJSON_AddNumberToObject(object, "greatest", knob->greatest);
+    add_integer(object, "default", knob->initial);
+    add_integer(object, "least", knob->least);
+    add_integer(object, "greatest", knob->greatest);
     cJSON_AddStringToObject(object, "words", knob->words);
-    cJSON_AddStringToObject(object, "when", when(knob));
+    cJSON_AddStringToObject(object, "when", knob->when == CAML_KNOB_ANY_TIME
+                            ? "any time" : "start-up");
     cJSON_AddStringToObject(object, "help", knob->help);
     cJSON_AddItemToArray(array, object);
   }
-  text = cJSON_Print(array);
-  if (text == NULL) fail("no memory");
-  puts(text);
-  cJSON_free(text);
-  cJSON_Delete(array);
+  put_json(stdout, array, true);
 }
 
 /* The entries of runtime-jemalloc-knobs(7), in man(7) */

@@ -16,7 +16,8 @@
    not bring, or for a lock that the process has, and nothing but SIGKILL ends
    that. */
 
-#define _GNU_SOURCE /* pipe2, close_range */
+#define _GNU_SOURCE /* pipe2, syscall */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,6 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "look.h"
@@ -34,12 +36,39 @@
 /* An answer comes whole. */
 _Static_assert(sizeof(struct look) <= PIPE_BUF, "a pipe may divide an answer");
 
+/* Not all C libraries have a function for it. */
+#ifndef SYS_close_range
+#define SYS_close_range 436
+#endif
+
+static bool close_files(unsigned first, unsigned last) {
+  return syscall(SYS_close_range, first, last, 0) == 0;
+}
+
+static void close_listed_but(int kept) {
+  DIR* files = opendir("/proc/self/fd");
+  struct dirent* entry;
+  if (files == NULL) return;
+  while ((entry = readdir(files)) != NULL) {
+    int file = atoi(entry->d_name);
+    if (*entry->d_name != '.' && file != kept && file != dirfd(files))
+      close(file);
+  }
+  closedir(files);
+}
+
+/* Kernels before 5.9 cannot close a range, and in some containers none may. */
+static void close_all_but(int kept) {
+  if (!close_files((unsigned)kept + 1, UINT_MAX)
+      || (kept > 0 && !close_files(0, (unsigned)kept - 1)))
+    close_listed_but(kept);
+}
+
 /* If it is left it holds no file of ours: who reads our output waits for it. */
 static _Noreturn void answer(struct look* looks, size_t n, int to,
                              pid_t parent) {
   sigset_t all;
-  if (to > 0) close_range(0, (unsigned)to - 1, 0);
-  close_range((unsigned)to + 1, UINT_MAX, 0);
+  close_all_but(to);
   sigfillset(&all);
   sigprocmask(SIG_SETMASK, &all, NULL);
   prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -99,6 +99,12 @@ double now(void) {
   return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+struct timespec timespec_of(double seconds) {
+  struct timespec t = { .tv_sec = (time_t)seconds };
+  t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+  return t;
+}
+
 static int version(int argc, char** argv) {
   if (argc > 1) wrong_use("version takes no arguments, not %s", argv[1]);
   puts("runtime-jemalloc " VERSION);

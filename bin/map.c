@@ -15,6 +15,7 @@
 
 #define _GNU_SOURCE /* ppoll */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -24,6 +25,7 @@
 #include <unistd.h>
 #include <cjson/cJSON.h>
 #include "look.h"
+#include "text.h"
 #include "tool.h"
 
 static void print_row(const char* name, const struct part_size* s) {
@@ -66,7 +68,6 @@ static void print_json(pid_t pid, const struct process_map* map) {
   bool on_jemalloc = map->table == TABLE_FOUND;
   cJSON* object = cJSON_CreateObject();
   cJSON* parts = cJSON_CreateObject();
-  char* text;
   cJSON_AddNumberToObject(object, "pid", pid);
   cJSON_AddBoolToObject(object, "on_runtime_jemalloc", on_jemalloc);
   for (int i = 0; i < N_PARTS; i++)
@@ -80,11 +81,7 @@ static void print_json(pid_t pid, const struct process_map* map) {
     cJSON_AddNumberToObject(object, "large_blocks", (double)map->large);
     cJSON_AddNumberToObject(object, "unlisted_mappings", map->unlisted);
   }
-  text = cJSON_PrintUnformatted(object);
-  if (text == NULL) fail("no memory");
-  puts(text);
-  cJSON_free(text);
-  cJSON_Delete(object);
+  put_json(stdout, object, false);
 }
 
 /* One line on stderr, if the heaps of the process are one part */
@@ -100,38 +97,40 @@ static void say_why(pid_t pid, enum table table) {
     complain("process %ld %s: its heaps are one part", (long)pid, why[table]);
 }
 
-/* Waits for so long, or until [process], a pidfd, ends; -1: it is not known. */
-static void wait_for(int process, double seconds) {
+/* A pidfd, or -1; none of the standard files, of which some may be closed */
+static int hold(pid_t pid) {
+  int low = (int)syscall(SYS_pidfd_open, pid, 0);
+  int process = fcntl(low, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  if (low >= 0) close(low);
+  return process;
+}
+
+/* Does [process], a pidfd, end within so long?  -1: it is not known. */
+static bool ends(int process, double seconds) {
   struct pollfd p = { .fd = process, .events = POLLIN };
-  struct timespec t;
-  t.tv_sec = (time_t)seconds;
-  t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
-  ppoll(&p, 1, &t, NULL);
+  struct timespec t = timespec_of(seconds);
+  return ppoll(&p, 1, &t, NULL) > 0;
 }
 
 typedef void printer(pid_t, const struct process_map*);
-
-/* Ends when the process does. */
-static void watch(struct look* l, double seconds, double limit,
-                  printer* print) {
-  int process = (int)syscall(SYS_pidfd_open, l->pid, 0);
-  for (;;) {
-    wait_for(process, seconds);
-    look(l, 1, limit);
-    if (l->error == ESRCH || l->error == ENODATA) break;
-    if (l->error != 0) look_failed(l, limit);
-    if (print == print_table) putchar('\n');
-    print(l->pid, &l->map);
-    flush_output();
-  }
-  if (process >= 0) close(process);
-}
 
 struct options {
   printer* print;
   double watch, limit; /* seconds; no watch: 0 */
   pid_t pid;
 };
+
+/* Ends when the process does. */
+static void watch(struct look* l, int process, const struct options* o) {
+  while (!ends(process, o->watch)) {
+    look(l, 1, o->limit);
+    if (l->error == ESRCH || l->error == ENODATA) break;
+    if (l->error != 0) look_failed(l, o->limit);
+    if (o->print == print_table) putchar('\n');
+    o->print(l->pid, &l->map);
+    flush_output();
+  }
+}
 
 static void parse(int argc, char** argv, struct options* o) {
   static const struct option options[] = {
@@ -157,12 +156,16 @@ static void parse(int argc, char** argv, struct options* o) {
 int map_command(int argc, char** argv) {
   struct options o = { .print = print_table, .limit = LOOK_SECONDS };
   struct look l = { 0 };
+  int process;
   parse(argc, argv, &o);
   l.pid = o.pid;
+  /* Before the first look: its number may be another's soon. */
+  process = hold(l.pid);
   look_or_fail(&l, o.limit);
   say_why(l.pid, l.map.table);
   o.print(l.pid, &l.map);
   flush_output();
-  if (o.watch > 0) watch(&l, o.watch, o.limit, o.print);
+  if (o.watch > 0) watch(&l, process, &o);
+  if (process >= 0) close(process);
   return EXIT_SUCCESS;
 }

@@ -38,18 +38,29 @@ static struct mapping* add_mapping(struct mappings* m) {
   return memset(&m->items[m->length++], 0, sizeof(*m->items));
 }
 
+/* Newlines: smaps has \012 for each. */
+static void unescape(char* path) {
+  while ((path = strstr(path, "\\012")) != NULL) {
+    *path++ = '\n';
+    memmove(path, path + 3, strlen(path + 3) + 1);
+  }
+}
+
 /* What is longer cannot be opened. */
 static char* copy_path(struct mappings* m, const char* path) {
+  char* copy;
   if (m->paths == PATHS_MAX || strlen(path) >= PATH_MAX) return NULL;
   m->paths++;
-  return must(strdup(path));
+  copy = must(strdup(path));
+  unescape(copy);
+  return copy;
 }
 
 static bool read_heading(const char* line, struct mappings* m) {
   struct mapping one = { 0 };
   int name = 0;
   if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %15s %" SCNu64
-             " %n%31s", &one.start, &one.end, one.perms, &one.offset,
+             " %n%31[^\n]", &one.start, &one.end, one.perms, &one.offset,
              one.device, &one.inode, &name, one.name) < 6
       || one.end <= one.start)
     return false;

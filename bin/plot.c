@@ -14,10 +14,12 @@
 /* gnuplot draws; it is started only when it is needed. */
 
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "samples.h"
 #include "tool.h"
@@ -87,6 +89,22 @@ static void print_script(FILE* out, const struct samples* samples,
           "linecolor '#868e96' title 'of these muzzy'\n", out);
 }
 
+/* What gnuplot cannot write it does not mention.  Of what is no file, or may
+   not be read, it is not known. */
+static bool is_whole(const char* path) {
+  static const char last[] = "</svg>";
+  char end[32] = "";
+  struct stat s;
+  int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+  bool whole = file < 0 || fstat(file, &s) != 0 || !S_ISREG(s.st_mode);
+  if (!whole && s.st_size >= (off_t)sizeof(end)
+      && pread(file, end, sizeof(end) - 1, s.st_size - (off_t)sizeof(end) + 1)
+         > 0)
+    whole = strstr(end, last) != NULL;
+  if (file >= 0) close(file);
+  return whole;
+}
+
 /* A gnuplot that ends before it has read all is seen by its status. */
 void plot(const struct samples* samples, const char* title, const char* path) {
   FILE* gnuplot;
@@ -96,4 +114,5 @@ void plot(const struct samples* samples, const char* title, const char* path) {
   if (gnuplot != NULL) print_script(gnuplot, samples, title, path);
   status = gnuplot == NULL ? -1 : pclose(gnuplot);
   if (status != 0) fail("gnuplot could not draw %s", path);
+  if (!is_whole(path)) fail("gnuplot could not write all of %s", path);
 }

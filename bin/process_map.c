@@ -34,42 +34,48 @@ const char* part_name(enum part part, bool on_jemalloc) {
 /* Which part is it? */
 
 #define GUARD_MAX ((uint64_t)1 << 20)
+#define ARENA ((uint64_t)64 << 20) /* HEAP_MAX_SIZE of glibc's malloc */
+
+static bool begins_with(const char* text, const char* with) {
+  return strncmp(text, with, strlen(with)) == 0;
+}
 
 static bool is_anonymous(const struct mapping* m) {
   return !m->file && m->name[0] == '\0';
 }
 
-/* A thread's stack lies above its guard. */
-static bool is_stack(const struct mappings* m, size_t i) {
-  const struct mapping* below = i > 0 ? &m->items[i - 1] : NULL;
-  const struct mapping* above = i + 1 < m->length ? &m->items[i + 1] : NULL;
-  const struct mapping* this = &m->items[i];
-  if (strncmp(this->name, "[stack", 6) == 0) return true;
-  if (!is_anonymous(this)) return false;
-  if (strncmp(this->perms, "---", 3) == 0) /* a guard itself */
-    return above != NULL && above->start == this->end && is_anonymous(above)
-      && this->end - this->start <= GUARD_MAX
-      && strncmp(above->perms, "rw", 2) == 0;
-  return below != NULL && below->end == this->start && is_anonymous(below)
-    && strncmp(this->perms, "rw", 2) == 0
-    && strncmp(below->perms, "---", 3) == 0
-    && below->end - below->start <= GUARD_MAX;
+/* Anonymous, and in use */
+static bool is_memory(const struct mapping* m) {
+  return is_anonymous(m) && begins_with(m->perms, "rw");
 }
 
-/* What is zeroed of a file's data lies behind the rest. */
-static bool is_bss(const struct mappings* m, size_t i) {
-  return i > 0 && is_anonymous(&m->items[i]) && m->items[i - 1].file
-    && m->items[i - 1].perms[1] == 'w'
-    && m->items[i - 1].end == m->items[i].start;
+/* Is it the guard of a thread's stack, which lies above it?  What is left of an
+   arena of malloc's looks so too, if another arena follows. */
+static bool is_guard(const struct mappings* m, size_t i) {
+  const struct mapping* this = &m->items[i];
+  const struct mapping* above = this + 1;
+  if (i + 1 == m->length || above->start != this->end || !is_memory(above)
+      || !is_anonymous(this) || !begins_with(this->perms, "---")
+      || this->end - this->start > GUARD_MAX)
+    return false;
+  return above->start % ARENA != 0 || i == 0 || !is_memory(this - 1)
+    || this[-1].end != this->start;
+}
+
+static bool is_stack(const struct mappings* m, size_t i) {
+  return begins_with(m->items[i].name, "[stack")
+    || begins_with(m->items[i].name, "[anon: glibc: pthread stack")
+    || is_guard(m, i) || (i > 0 && is_guard(m, i - 1));
 }
 
 static enum part part_of(const struct mappings* m, size_t i) {
   const struct mapping* this = &m->items[i];
-  if (strcmp(this->name, "[anon:OCaml") == 0) return PART_MAJOR_HEAP;
-  if (this->file || is_bss(m, i)) return PART_CODE;
+  if (begins_with(this->name, "[anon:OCaml")) return PART_MAJOR_HEAP;
+  if (this->file) return PART_CODE;
   if (strcmp(this->name, "[heap]") == 0) return PART_C_HEAP;
   if (is_stack(m, i)) return PART_STACKS;
-  if (is_anonymous(this) && strncmp(this->perms, "rw", 2) == 0)
+  if (is_memory(this)) return PART_C_HEAP;
+  if (begins_with(this->name, "[anon:") && begins_with(this->perms, "rw"))
     return PART_C_HEAP;
   return PART_OTHER;
 }

@@ -58,7 +58,7 @@ struct places {
   uint64_t hash;
   uint64_t tables[N_PLACES];
   unsigned n;
-  bool unread; /* there are files that cannot be read */
+  bool unread; /* there are files that cannot be read, or not to the end */
 };
 
 /* Reads the map of [pid], and keeps in [places] where its table is.  Returns 0

@@ -33,8 +33,6 @@
 #include "text.h"
 #include "tool.h"
 
-#define MIB (1024. * 1024.)
-
 struct options {
   char parameters[4096]; /* what goes behind OCAMLRUNPARAM's own: ",Xa=b" */
   double interval;       /* seconds */
@@ -185,34 +183,44 @@ static void start(char** command, const struct options* o,
 /* Waits until SIGCHLD, which is blocked, or for that long. */
 static void wait_for_child(double seconds) {
   sigset_t set;
-  struct timespec t;
-  t.tv_sec = (time_t)seconds;
-  t.tv_nsec = (long)((seconds - (double)t.tv_sec) * 1e9);
+  struct timespec t = timespec_of(seconds);
   sigemptyset(&set);
   sigaddset(&set, SIGCHLD);
   sigtimedwait(&set, NULL, &t);
 }
 
+/* What is known at the end without samples */
+struct end {
+  int status;     /* of the program, wait's */
+  double seconds; /* that it took */
+  long rss;       /* KiB, of the largest process, at its peak: the kernel counts
+                     it, so that programs have one too which end before the
+                     first sample */
+};
+
 /* Reaps; has the program itself ended?  Once it is reaped its number may be
    another's: until then the handler must know. */
-static bool ended(int* status) {
+static bool ended(struct end* end) {
   siginfo_t info = { .si_pid = 0 };
   while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0
          && info.si_pid != 0) {
     bool is_program = info.si_pid == child;
+    bool counts = !is_from_before(info.si_pid, child);
+    struct rusage usage = { .ru_maxrss = 0 };
     if (is_program) child = 0;
-    waitpid(info.si_pid, status, 0);
+    wait4(info.si_pid, &end->status, 0, &usage);
+    if (counts && usage.ru_maxrss > end->rss) end->rss = usage.ru_maxrss;
     if (is_program) return true;
     info.si_pid = 0;
   }
   return false;
 }
 
-/* Samples at every interval until the program ends; returns wait's status. */
-static int watch(double interval, struct samples* samples, double* seconds) {
+/* Samples at every interval until the program ends. */
+static struct end watch(double interval, struct samples* samples) {
   double began = now(), next = interval;
-  int status = 0;
-  while (!ended(&status)) {
+  struct end end = { 0, 0, 0 };
+  while (!ended(&end)) {
     double left = next - (now() - began);
     if (left > 0) {
       wait_for_child(left);
@@ -222,8 +230,8 @@ static int watch(double interval, struct samples* samples, double* seconds) {
     next += interval;
     if (next < now() - began) next = now() - began + interval;
   }
-  *seconds = now() - began;
-  return status;
+  end.seconds = now() - began;
+  return end;
 }
 
 /* The summary */
@@ -274,14 +282,6 @@ static size_t rows_known(const struct samples* s) {
   return most(s).on_jemalloc > 0 ? N_ROWS : 1;
 }
 
-/* Of the largest process, in bytes: the kernel counts it, so that programs have
-   one too which end before the first sample. */
-static double peak_rss(void) {
-  struct rusage usage;
-  getrusage(RUSAGE_CHILDREN, &usage);
-  return (double)usage.ru_maxrss * 1024;
-}
-
 /* In the rows there is nothing of such a program but its PSS. */
 static void say_what_is_not_known(const struct samples* samples) {
   if (samples->length == 0)
@@ -292,22 +292,21 @@ static void say_what_is_not_known(const struct samples* samples) {
 }
 
 static void print_table(const struct samples* samples, const char* program,
-                        int status, double seconds) {
-  char* name = strdup(program);
-  if (name == NULL) fail("no memory");
-  fprintf(stderr, "%s: %s %d after %.2f s, at most %u processes, %zu samples\n",
-          one_line(name),
+                        const struct end* end) {
+  int status = end->status;
+  print_line(stderr, program);
+  fprintf(stderr, ": %s %d after %.2f s, at most %u processes, %zu samples\n",
           WIFEXITED(status) ? "exit status" : "killed by signal",
-          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status), seconds,
-          most(samples).processes, samples->length);
-  free(name);
+          WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status),
+          end->seconds, most(samples).processes, samples->length);
   if (most(samples).unread > 0)
     fprintf(stderr, "not counted: at most %u that could not be looked into\n",
             most(samples).unread);
   say_what_is_not_known(samples);
   fprintf(stderr, "%-16s %12s %12s %12s\n", "MiB", "peak", "mean",
           "at the end");
-  fprintf(stderr, "%-16s %12.1f\n", "RSS of largest", peak_rss() / MIB);
+  fprintf(stderr, "%-16s %12.1f\n", "RSS of largest",
+          (double)end->rss / 1024);
   for (size_t i = 0; i < rows_known(samples); i++) {
     struct summary s = summarise(samples, rows[i].field);
     fprintf(stderr, "%-16s %12.1f %12.1f %12.1f\n", rows[i].name,
@@ -316,19 +315,19 @@ static void print_table(const struct samples* samples, const char* program,
 }
 
 static void print_json(const struct samples* samples, const char* program,
-                       int status, double seconds) {
+                       const struct end* end) {
   cJSON* object = cJSON_CreateObject();
-  char* text;
+  int status = end->status;
   add_text(object, "program", program);
   cJSON_AddNumberToObject(object, WIFEXITED(status) ? "exit_status" : "signal",
                           WIFEXITED(status) ? WEXITSTATUS(status)
                           : WTERMSIG(status));
-  cJSON_AddNumberToObject(object, "seconds", seconds);
+  cJSON_AddNumberToObject(object, "seconds", end->seconds);
   cJSON_AddNumberToObject(object, "processes", most(samples).processes);
   cJSON_AddNumberToObject(object, "unread", most(samples).unread);
   cJSON_AddNumberToObject(object, "on_runtime_jemalloc",
                           most(samples).on_jemalloc);
-  cJSON_AddNumberToObject(object, "peak_rss", peak_rss());
+  cJSON_AddNumberToObject(object, "peak_rss", (double)end->rss * 1024);
   cJSON_AddNumberToObject(object, "samples", (double)samples->length);
   for (size_t i = 0; i < rows_known(samples); i++) {
     struct summary s = summarise(samples, rows[i].field);
@@ -337,11 +336,7 @@ static void print_json(const struct samples* samples, const char* program,
     cJSON_AddNumberToObject(row, "mean", s.mean);
     cJSON_AddNumberToObject(row, "last", s.last);
   }
-  text = cJSON_PrintUnformatted(object);
-  if (text == NULL) fail("no memory");
-  fprintf(stderr, "%s\n", text);
-  cJSON_free(text);
-  cJSON_Delete(object);
+  put_json(stderr, object, false);
 }
 
 /* Why a file cannot be written, as errno; 0 if it can.  A link may lead to one
@@ -398,13 +393,13 @@ int run_command(int argc, char** argv) {
   struct options o = { .interval = 0.25 };
   struct samples samples = { NULL, 0, 0, NULL, 0 };
   struct signals inherited;
-  double seconds;
-  int status, error;
+  struct end end;
+  int error;
   parse(argc, argv, &o);
   start(argv + optind, &o, &inherited);
-  status = watch(o.interval, &samples, &seconds);
+  end = watch(o.interval, &samples);
   return_signals(&inherited);
-  (o.json ? print_json : print_table)(&samples, argv[optind], status, seconds);
+  (o.json ? print_json : print_table)(&samples, argv[optind], &end);
   if (o.samples != NULL && (error = samples_write(&samples, o.samples)) != 0)
     fail("%s: %s", o.samples, strerror(error));
   if (o.plot != NULL && samples.length > 1)
@@ -412,5 +407,6 @@ int run_command(int argc, char** argv) {
   else if (o.plot != NULL)
     fail("%s is not drawn: the program ended before a second sample", o.plot);
   samples_free(&samples);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return WIFEXITED(end.status) ? WEXITSTATUS(end.status)
+    : 128 + WTERMSIG(end.status);
 }

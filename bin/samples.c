@@ -27,11 +27,6 @@ struct processes {
   size_t length, room;
 };
 
-static void* allocated(void* p) {
-  if (p == NULL) fail("no memory");
-  return p;
-}
-
 /* The second field of stat may hold anything but is in (); the fourth is the
    parent, the 22nd when it started. */
 static void read_stat(struct process* p) {
@@ -53,36 +48,53 @@ static void read_stat(struct process* p) {
   fclose(f);
 }
 
-static void add(struct processes* p, pid_t pid) {
+/* False if there is no memory */
+static bool add(struct processes* p, pid_t pid) {
   struct process process = { .pid = pid };
   if (p->length == p->room) {
-    p->room = p->room == 0 ? 256 : 2 * p->room;
-    p->items = allocated(realloc(p->items, p->room * sizeof(*p->items)));
+    size_t room = p->room == 0 ? 256 : 2 * p->room;
+    struct process* items = realloc(p->items, room * sizeof(*items));
+    if (items == NULL) return false;
+    p->items = items;
+    p->room = room;
   }
   read_stat(&process);
   p->items[p->length++] = process;
+  return true;
 }
 
-static void list(struct processes* p) {
+/* False if they cannot be listed */
+static bool list(struct processes* p) {
   DIR* proc = opendir("/proc");
   struct dirent* entry;
-  if (proc == NULL) fail("/proc: %s", strerror(errno));
-  while ((entry = readdir(proc)) != NULL) {
+  bool all = proc != NULL;
+  while (all && (entry = readdir(proc)) != NULL) {
     pid_t pid = (pid_t)strtol(entry->d_name, NULL, 10);
-    if (pid > 0) add(p, pid);
+    if (pid > 0) all = add(p, pid);
   }
-  closedir(proc);
+  if (proc != NULL) closedir(proc);
+  return all;
 }
 
-/* Children that we have from before exec are not the program's. */
-static void disown(struct processes* p, pid_t program) {
-  uint64_t start = 0;
+static bool is_older(const struct process* p, const struct process* than) {
+  return p->start < than->start
+    || (p->start == than->start && p->pid < than->pid);
+}
+
+bool is_from_before(pid_t pid, pid_t program) {
+  struct process a = { .pid = pid }, b = { .pid = program };
+  read_stat(&a);
+  read_stat(&b);
+  return is_older(&a, &b);
+}
+
+static void disown(struct processes* p, pid_t pid) {
+  struct process program = { .pid = pid };
   for (size_t i = 0; i < p->length; i++)
-    if (p->items[i].pid == program) start = p->items[i].start;
+    if (p->items[i].pid == pid) program = p->items[i];
   for (size_t i = 0; i < p->length; i++) {
     struct process* child = &p->items[i];
-    if (child->parent == getpid() && (child->start < start
-        || (child->start == start && child->pid < program)))
+    if (child->parent == getpid() && is_older(child, &program))
       child->parent = 0;
   }
 }
@@ -102,24 +114,26 @@ static struct look known(const struct samples* samples,
   return old != NULL && old->start == new.start ? *old : new;
 }
 
-/* Makes the looks of this sample out of those of the last. */
-static void renew_looks(struct samples* samples, pid_t program) {
-  struct processes all = { NULL, 0, 0 };
-  struct process* found;
+/* Makes the looks of this sample out of those of the last; false if there is
+   no memory. */
+static bool renew_looks(struct samples* samples, struct processes* all,
+                        pid_t program) {
+  struct process* found = malloc(all->length * sizeof(*found));
   struct look* looks;
   size_t n;
-  list(&all);
-  disown(&all, program);
-  found = allocated(malloc(all.length * sizeof(*found)));
-  n = descendants(all.items, all.length, getpid(), found);
-  looks = allocated(malloc((n + 1) * sizeof(*looks)));
-  for (size_t i = 0; i < n; i++) looks[i] = known(samples, &found[i]);
-  qsort(looks, n, sizeof(*looks), by_pid);
-  free(all.items);
+  if (found == NULL) return false;
+  disown(all, program);
+  n = descendants(all->items, all->length, getpid(), found);
+  looks = malloc((n + 1) * sizeof(*looks));
+  for (size_t i = 0; looks != NULL && i < n; i++)
+    looks[i] = known(samples, &found[i]);
   free(found);
+  if (looks == NULL) return false;
+  qsort(looks, n, sizeof(*looks), by_pid);
   free(samples->looks);
   samples->looks = looks;
   samples->n_looks = n;
+  return true;
 }
 
 static void add_look(struct sample* s, const struct look* l) {
@@ -139,16 +153,21 @@ static void add_look(struct sample* s, const struct look* l) {
 
 static void append(struct samples* samples, const struct sample* s) {
   if (samples->length == samples->room) {
-    samples->room = samples->room == 0 ? 1024 : 2 * samples->room;
-    samples->items = allocated(realloc(samples->items, samples->room
-                                       * sizeof(*samples->items)));
+    size_t room = samples->room == 0 ? 1024 : 2 * samples->room;
+    struct sample* items = realloc(samples->items, room * sizeof(*items));
+    if (items == NULL) return;
+    samples->items = items;
+    samples->room = room;
   }
   samples->items[samples->length++] = *s;
 }
 
 void samples_take(struct samples* samples, pid_t program, double seconds) {
   struct sample s = { .seconds = seconds };
-  renew_looks(samples, program);
+  struct processes all = { NULL, 0, 0 };
+  bool found = list(&all) && renew_looks(samples, &all, program);
+  free(all.items);
+  if (!found) return;
   look(samples->looks, samples->n_looks, LOOK_SECONDS);
   for (size_t i = 0; i < samples->n_looks; i++)
     add_look(&s, &samples->looks[i]);
@@ -159,8 +178,6 @@ void samples_free(struct samples* samples) {
   free(samples->items);
   free(samples->looks);
 }
-
-#define MIB (1024. * 1024.)
 
 void samples_print(const struct samples* samples, FILE* out) {
   fputs("seconds\tprocesses\tpss_mib\tin_use_mib\tfree_mib\tmuzzy_mib\n",

@@ -16,11 +16,14 @@
 #ifndef SAMPLES_H
 #define SAMPLES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
 #include "look.h"
+
+#define MIB (1024. * 1024.)
 
 /* Sums over the processes that were looked into; bytes */
 struct sample {
@@ -41,8 +44,13 @@ struct samples {
 };
 
 /* Takes one of [program], a child of ours, and its descendants, those too whose
-   parent we are now; none if they have ended. */
+   parent we are now; none if they have ended, or if there is no memory. */
 void samples_take(struct samples* samples, pid_t program, double seconds);
+
+/* Is [pid], a child of ours as [program] is, one that we have from before exec?
+   Those are not the program's.  Neither has been waited for. */
+bool is_from_before(pid_t pid, pid_t program);
+
 void samples_free(struct samples* samples);
 
 /* Tab-separated, in MiB, with a heading */

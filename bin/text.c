@@ -17,12 +17,6 @@
 #include "text.h"
 #include "tool.h"
 
-char* one_line(char* text) {
-  for (char* p = text; *p != '\0'; p++)
-    if ((unsigned char)*p < ' ' || *p == 127) *p = '?';
-  return text;
-}
-
 /* Of a character, by its first byte; 0 if no character begins so */
 static size_t length_of(unsigned char first) {
   if (first < 0x80) return 1;
@@ -47,6 +41,28 @@ static size_t character(const unsigned char* p) {
   return code >= 0xd800 && code <= 0xdfff ? 0 : length;
 }
 
+/* A control character of two bytes, U+0080 to U+009F */
+static bool is_control(const unsigned char* p) {
+  return p[0] == 0xc2 && p[1] < 0xa0;
+}
+
+char* one_line(char* text) {
+  for (char* p = text; *p != '\0'; ) {
+    size_t length = character((const unsigned char*)p);
+    if (length == 2 && is_control((const unsigned char*)p)) length = 0;
+    if (length == 0 || (unsigned char)*p < ' ' || *p == 127) *p = '?';
+    p += length == 0 ? 1 : length;
+  }
+  return text;
+}
+
+void print_line(FILE* to, const char* text) {
+  char* copy = strdup(text);
+  if (copy == NULL) fail("no memory");
+  fputs(one_line(copy), to);
+  free(copy);
+}
+
 void add_text(cJSON* object, const char* name, const char* text) {
   char* copy = strdup(text);
   if (copy == NULL) fail("no memory");
@@ -57,4 +73,12 @@ void add_text(cJSON* object, const char* name, const char* text) {
   }
   cJSON_AddStringToObject(object, name, copy);
   free(copy);
+}
+
+void put_json(FILE* to, cJSON* object, bool lines) {
+  char* text = (lines ? cJSON_Print : cJSON_PrintUnformatted)(object);
+  if (text == NULL) fail("no memory");
+  fprintf(to, "%s\n", text);
+  cJSON_free(text);
+  cJSON_Delete(object);
 }

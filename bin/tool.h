@@ -20,6 +20,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <time.h>
 
 #define EXIT_USAGE 2
 
@@ -61,5 +62,6 @@ void flush_output(void);
 
 /* Seconds, of CLOCK_MONOTONIC */
 double now(void);
+struct timespec timespec_of(double seconds);
 
 #endif /* TOOL_H */

@@ -584,7 +584,7 @@ static const char* last_line(const char* text) {
 /* What nobody could know before the program was started */
 static bool is_late(const char* line) {
   return is_report(line) && (strstr(line, "is not drawn") != NULL
-                             || strstr(line, "could not draw") != NULL
+                             || strstr(line, "gnuplot could not") != NULL
                              || strstr(line, "No space left") != NULL);
 }
 

@@ -15,6 +15,7 @@
    Its files are all the same one, in which there is a table. */
 
 #define _GNU_SOURCE /* memfd_create, process_vm_readv */
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -34,6 +35,7 @@
 
 #define MEMORY ((uint64_t)0x11000)
 #define TABLE 64 /* where it is in the file, and behind MEMORY */
+#define SEGMENTS 1024 /* the same of those in the file */
 
 enum flag {
   FLAG_VALID = 1, /* the table is made to look like one */
@@ -194,15 +196,25 @@ static void make_file(char* path, const char* name, const void* contents,
 }
 
 int LLVMFuzzerInitialize(int* argc, char*** argv) {
-  static char program[4096] = "\177ELF";
+  static char program[4096];
   static uint64_t pages[4096];
+  Elf64_Ehdr header = {
+    .e_ident = ELFMAG, .e_phoff = SEGMENTS, .e_phnum = 1,
+    .e_phentsize = sizeof(Elf64_Phdr)
+  };
+  Elf64_Phdr data = {
+    .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_filesz = 4096,
+    .p_memsz = 3 * 4096
+  };
   struct caml_heap_map table = {
     .magic = CAML_HEAP_MAP_MAGIC, .version = CAML_HEAP_MAP_VERSION,
     .n_mappings = 1000
   };
   (void)argc;
   (void)argv;
+  memcpy(program, &header, sizeof(header));
   memcpy(program + TABLE, &table, sizeof(table));
+  memcpy(program + SEGMENTS, &data, sizeof(data));
   for (size_t i = 0; i < 4096; i += 3) pages[i] = (uint64_t)1 << 63;
   make_file(file, "program", program, sizeof(program));
   make_file(pagemap, "pagemap", pages, sizeof(pages));

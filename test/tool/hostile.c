@@ -14,6 +14,7 @@
    Says "ready", or why it cannot do that, and waits for its input to end. */
 
 #define _GNU_SOURCE
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -29,7 +30,13 @@
 #include <unistd.h>
 #include "heap_map.h"
 
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#define PR_SET_VMA_ANON_NAME 0
+#endif
+
 #define LENGTH 65536 /* the most mappings that a table may have */
+#define PAGE ((size_t)65536) /* or several */
 #define MIB ((size_t)1 << 20)
 #define TIB ((size_t)1 << 40)
 
@@ -141,12 +148,55 @@ static void map_long_path(void) {
   map(MIB, PROT_READ | PROT_WRITE, file);
 }
 
+/* Two of malloc's arenas: what is left of the first is small as a guard. */
+static void map_arenas(void) {
+  size_t arena = 64 * MIB;
+  char* p = map(3 * arena, PROT_NONE, -1);
+  p += arena - address(p) % arena;
+  must("mprotect", mprotect(p, arena - 4096, PROT_READ | PROT_WRITE) != 0
+       || mprotect(p + arena, MIB, PROT_READ | PROT_WRITE) != 0);
+}
+
+/* As glibc names them, with glibc.mem.decorate_maps */
+static void map_named(size_t size, const char* name) {
+  void* p = map(size, PROT_READ | PROT_WRITE, -1);
+  must("PR_SET_VMA", prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, p, size, name));
+}
+
+/* A program with a page of data and one of zeroes behind it, and memory that the
+   kernel makes one mapping of with these */
+static void map_program(void) {
+  Elf64_Ehdr header = {
+    .e_ident = ELFMAG, .e_phoff = sizeof(header), .e_phnum = 1,
+    .e_phentsize = sizeof(Elf64_Phdr)
+  };
+  Elf64_Phdr all = {
+    .p_type = PT_LOAD, .p_flags = PF_R | PF_W, .p_offset = PAGE,
+    .p_vaddr = PAGE, .p_filesz = PAGE, .p_memsz = 2 * PAGE
+  };
+  int file = open("program", O_CREAT | O_RDWR, 0600);
+  char* p = map(2 * PAGE + 256 * MIB, PROT_READ | PROT_WRITE, -1);
+  must("program", file < 0 || ftruncate(file, 2 * PAGE) != 0
+       || write(file, &header, sizeof(header)) < 0
+       || write(file, &all, sizeof(all)) < 0
+       || mmap(p, PAGE, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_FIXED, file,
+               0) == MAP_FAILED
+       || mmap(p + PAGE, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_FIXED,
+               file, PAGE) == MAP_FAILED);
+}
+
 int main(int argc, char** argv) {
   const char* how = argc > 1 ? argv[1] : "";
   if (strcmp(how, "file") == 0) map_file("large");
   else if (strcmp(how, "forged") == 0) forge();
   else if (strcmp(how, "astray") == 0) lead_astray();
   else if (strcmp(how, "path") == 0) map_long_path();
+  else if (strcmp(how, "arenas") == 0) map_arenas();
+  else if (strcmp(how, "names") == 0) {
+    map_named(128 * MIB, " glibc: malloc arena");
+    map_named(256 * MIB, " glibc: pthread stack: 123");
+  }
+  else if (strcmp(how, "program") == 0) map_program();
   else if (strcmp(how, "name") == 0) prctl(PR_SET_NAME, ") S 1\n2 (");
   else if (strcmp(how, "protected") == 0) prctl(PR_SET_DUMPABLE, 0);
   puts("ready");
