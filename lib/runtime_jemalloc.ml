@@ -278,13 +278,14 @@ module Limit = struct
     cgroup : string option;
   }
 
-  (* With [max_int] for no limit, and "" for no cgroup *)
-  external state_unchecked : unit -> int * int * int * string * int
+  (* Looks now, or tells of the last look; with [max_int] for no limit, and ""
+     for no cgroup *)
+  external state_unchecked : bool -> int * int * int * string * int
     = "runtime_jemalloc_memory"
 
   let state () =
     need ();
-    let process, soft, hard, cgroup, _ = state_unchecked () in
+    let process, soft, hard, cgroup, _ = state_unchecked true in
     let limit n = if n = max_int then None else Some n in
     { process; soft = limit soft; hard = limit hard;
       cgroup = (if cgroup = "" then None else Some cgroup) }
@@ -311,7 +312,7 @@ module Limit = struct
 
   let pressure_events () =
     need ();
-    let _, _, _, _, events = state_unchecked () in
+    let _, _, _, _, events = state_unchecked false in
     events
 
   let on_pressure f =
@@ -470,6 +471,11 @@ module Mallctl = struct
   let is_number part =
     part <> "" && String.for_all (fun c -> c >= '0' && c <= '9') part
 
+  (* jemalloc takes "+0" and "0x" for the number 0. *)
+  let is_odd_number part =
+    part <> "" && String.contains "0123456789+- \t\n\011\012\r" part.[0]
+    && not (is_number part)
+
   (* Those of a mutex, which it documents once for all of them *)
   let counter_type parts =
     if not (List.mem "mutexes" parts || List.mem "mutex" parts) then None
@@ -535,7 +541,21 @@ module Mallctl = struct
     = "runtime_jemalloc_mallctl_mib"
   external arena_unchecked : unit -> int = "runtime_jemalloc_arena"
 
+  (* The arena whose decay it is *)
+  let decays (type a) (ty : a ty) name =
+    match ty, String.split_on_char '.' name with
+    | Ssize, [ "arena"; n; _ ] -> int_of_string_opt n
+    | _ -> None
+
+  (* The numbers of all arenas, and of those destroyed, have none: jemalloc
+     5.3.1 reads behind its table there. *)
+  let check_decay ty name =
+    match decays ty name with
+    | Some n when n >= 4095 -> error name Unknown_name
+    | _ -> ()
+
   let get_at ty name where =
+    check_decay ty name;
     match get_unchecked ty where with
     | Ok value -> value
     | Error code -> failed name Get code
@@ -543,14 +563,23 @@ module Mallctl = struct
   let fits (type a) (ty : a ty) (value : a) =
     match ty with
     | Unsigned -> value >= 0 && value <= 0xFFFF_FFFF
-    | Int -> value >= - 0x8000_0000 && value <= 0x7FFF_FFFF
     | Size -> value >= 0
     | String -> not (String.contains value '\000')
     | _ -> true
 
+  let takes_heap (type a) (ty : a ty) name (value : a) =
+    match ty with
+    | Unsigned -> name = "thread.arena" && value = arena_unchecked ()
+    | _ -> false
+
   let set_at ty name where value =
     if not (fits ty value) then
       error name (Refused "the value is out of range");
+    check_decay ty name;
+    if decays ty name = Some (arena_unchecked ()) then
+      error name (Refused "it is a knob's: Knob.set sets it");
+    if takes_heap ty name value then
+      error name (Refused "the heap's arena is for the heap only");
     match set_unchecked ty where value with
     | Ok () -> ()
     | Error code -> failed name Set code
@@ -558,7 +587,9 @@ module Mallctl = struct
   (* A name with a NUL would be cut there. *)
   let check_name name =
     need ();
-    if String.contains name '\000' then error name Unknown_name
+    if String.contains name '\000'
+    || List.exists is_odd_number (String.split_on_char '.' name) then
+      error name Unknown_name
 
   let get ty name =
     check_name name;

@@ -7,7 +7,7 @@
     All functions may be called from any domain and thread, from finalisers
     ([Gc.finalise]), signal handlers, [Gc] alarms and forked children. Those
     that may wait for the kernel let other threads and domains run meanwhile.
-    Sizes are in bytes, times in milliseconds. *)
+    Sizes are in bytes, [max_int] if they are more; times in milliseconds. *)
 
 val available : bool
 (** Does the program run on this runtime? False too if this library was built
@@ -18,7 +18,7 @@ exception Unavailable
 
 val jemalloc_version : unit -> string
 (** The jemalloc under the heap, as it names itself:
-    ["5.3.1-0-g81034ce1f1373e37dc865038e1bc8eeecf559ce8"]. *)
+    ["5.3.1-0-g81034ce"]. *)
 
 (** {1 Statistics} *)
 
@@ -40,7 +40,7 @@ type statistics = {
   active : int;  (** in pages that hold some of it *)
   dirty : int;  (** in pages freed and not purged *)
   cached : int;
-      (** of that, in blocks kept for the next of their size *)
+      (** of that, in blocks of 4 to 14 KiB kept for the next *)
   muzzy : int;  (** in pages purged lazily and not by force *)
   retained : int;  (** address space without pages, kept for later *)
   metadata : int;  (** jemalloc's own data for this heap *)
@@ -61,8 +61,9 @@ type statistics = {
   muzzy_purges : int;  (** the same over the muzzy pages *)
   muzzy_purge_calls : int;
   muzzy_purged : int;
-  cache_hits : int;  (** large blocks that were found among those kept *)
-  cache_misses : int;  (** others of 4 KiB to 1 MiB *)
+  cache_hits : int;  (** blocks of 4 to 14 KiB that were found among those
+          kept; since OCaml 5.2 they lie in pools *)
+  cache_misses : int;  (** others of that size *)
   decay_stretch : int;
       (** how many times longer than asked for free pages stay, since purging
           in vain took more than 2% of the time; 1: just as long *)
@@ -347,8 +348,8 @@ module Mallctl : sig
       @raise Error *)
 
   val set : 'a ty -> string -> 'a -> unit
-  (** Of no arena are [reset], [destroy] and the extent hooks allowed. The decay
-      of the heap's own is {!Knob}'s.
+  (** Of no arena are [reset], [destroy] and the extent hooks allowed. Nor may
+      the heap's own be ["thread.arena"], or its decay be set: {!Knob} does.
       @raise Error *)
 
   val refresh : unit -> unit

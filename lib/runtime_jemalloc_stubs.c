@@ -24,9 +24,14 @@ value runtime_jemalloc_available(value unit) {
                   && caml_heap_control.version == CAML_HEAP_CONTROL_VERSION);
 }
 
+/* What is more than an OCaml integer is the largest: of limits, none. */
+static value size_value(size_t n) {
+  return Val_long(n > (size_t)Max_long ? Max_long : (intnat)n);
+}
+
 /* Statistics: an array, in the order of the table */
 
-#define STORE(name, unit, help) Field(result, i++) = Val_long(s.name);
+#define STORE(name, unit, help) Field(result, i++) = size_value(s.name);
 #define STORE_HOOK(name, help)                                                \
   Field(result, i++) = Val_long(s.name##_calls);                              \
   Field(result, i++) = Val_long(s.name##_bytes);                              \
@@ -54,24 +59,20 @@ value runtime_jemalloc_in_use(value unit) {
   return Val_long(caml_heap_control.in_use());
 }
 
-/* What is more than an OCaml integer is no limit. */
-static value limit_value(size_t n) {
-  return Val_long(n > (size_t)Max_long ? Max_long : (intnat)n);
-}
-
 /* Limit.state_unchecked */
-value runtime_jemalloc_memory(value unit) {
-  CAMLparam1(unit);
+value runtime_jemalloc_memory(value now) {
+  CAMLparam1(now);
   CAMLlocal2(cgroup, result);
   struct caml_memory_state s;
+  bool look = Bool_val(now);
   caml_enter_blocking_section();
-  caml_heap_control.memory(true, &s);
+  caml_heap_control.memory(look, &s);
   caml_leave_blocking_section();
   cgroup = caml_copy_string(s.cgroup);
   result = caml_alloc_small(5, 0);
   Field(result, 0) = Val_long(s.process);
-  Field(result, 1) = limit_value(s.soft);
-  Field(result, 2) = limit_value(s.hard);
+  Field(result, 1) = size_value(s.soft);
+  Field(result, 2) = size_value(s.hard);
   Field(result, 3) = cgroup;
   Field(result, 4) = Val_long(s.pressure_events);
   CAMLreturn(result);
@@ -177,7 +178,7 @@ static value of_number(enum type type, const union number* n) {
     case BOOL: return Val_bool(n->boolean);
     case INT: return Val_long(n->integer);
     case UNSIGNED: return Val_long(n->natural);
-    case SIZE: return Val_long(n->size);
+    case SIZE: return size_value(n->size);
     case SSIZE: return Val_long(n->ssize);
     case UINT64: return caml_copy_int64((int64_t)n->uint64);
     case STRING: return caml_copy_string(n->string == NULL ? "" : n->string);
@@ -185,11 +186,10 @@ static value of_number(enum type type, const union number* n) {
   }
 }
 
-/* A string is a copy, to be freed. */
+/* Of a type that may be set.  A string is a copy, to be freed. */
 static void to_number(enum type type, value v, union number* n) {
   switch (type) {
     case BOOL: n->boolean = Bool_val(v); break;
-    case INT: n->integer = (int)Long_val(v); break;
     case UNSIGNED: n->natural = (unsigned)Long_val(v); break;
     case SIZE: n->size = (size_t)Long_val(v); break;
     case SSIZE: n->ssize = (ssize_t)Long_val(v); break;
@@ -198,6 +198,9 @@ static void to_number(enum type type, value v, union number* n) {
     default: break;
   }
 }
+
+/* Who holds such a copy enters a blocking section by [..._no_pending]: a signal
+   handler that raises there would leave it. */
 
 /* What a name or a MIB, an int array, is in C; the name is to be freed. */
 struct path {
@@ -220,7 +223,7 @@ static void path_of(value v, struct path* path) {
 static int control(const struct path* path, void* old, size_t* old_size,
                    void* new, size_t new_size) {
   int error;
-  caml_enter_blocking_section();
+  caml_enter_blocking_section_no_pending();
   if (path->name != NULL)
     error = caml_heap_control.mallctl(path->name, old, old_size, new, new_size);
   else
@@ -282,8 +285,12 @@ value runtime_jemalloc_mallctl_mib(value name) {
   CAMLparam1(name);
   CAMLlocal1(result);
   size_t mib[MIB_MAX], length = MIB_MAX;
-  int error =
-    caml_heap_control.mallctlnametomib(String_val(name), mib, &length);
+  char* copy = caml_stat_strdup(String_val(name));
+  int error;
+  caml_enter_blocking_section_no_pending();
+  error = caml_heap_control.mallctlnametomib(copy, mib, &length);
+  caml_leave_blocking_section();
+  caml_stat_free(copy);
   if (error != 0) CAMLreturn(error_result(error));
   result = caml_alloc(length, 0);
   for (size_t i = 0; i < length; i++) Field(result, i) = Val_long(mib[i]);
@@ -321,19 +328,28 @@ static void append(void* data, const char* s) {
   t->length += length;
 }
 
+/* The text as a string; 0, and nothing raised, if there is no memory. */
+static value string_of(const struct text* t) {
+  mlsize_t words = t->length / sizeof(value) + 1;
+  mlsize_t last = words * sizeof(value) - 1;
+  value s = t->truncated ? 0 : caml_alloc_shr_noexc(words, String_tag);
+  if (s == 0) return 0;
+  Field(s, words - 1) = 0;
+  Byte(s, last) = (char)(last - t->length);
+  memcpy(Bytes_val(s), t->bytes, t->length);
+  return s;
+}
+
 value runtime_jemalloc_stats_print(value options) {
   struct text text = { NULL, 0, 0, false };
   char* opts = caml_stat_strdup(String_val(options));
   value result;
-  caml_enter_blocking_section();
+  caml_enter_blocking_section_no_pending();
   caml_heap_control.stats_print(append, &text, opts);
   caml_leave_blocking_section();
   caml_stat_free(opts);
-  if (text.truncated) {
-    free(text.bytes);
-    caml_raise_out_of_memory();
-  }
-  result = caml_alloc_initialized_string(text.length, text.bytes);
+  result = string_of(&text);
   free(text.bytes);
+  if (result == 0) caml_raise_out_of_memory();
   return result;
 }

@@ -46,13 +46,13 @@ static bool apply_decay(enum caml_heap_knob_index index) {
   return done;
 }
 
-static bool apply(enum caml_heap_knob_index index, intnat value) {
+static bool apply(enum caml_heap_knob_index index) {
   switch (index) {
     case CAML_KNOB_dirty_decay_ms:
     case CAML_KNOB_muzzy_decay_ms:
       return apply_decay(index);
     case CAML_KNOB_background_purge:
-      if (value)
+      if (knob(index))
         caml_background_on(&caml_heap.background);
       else
         caml_background_off(&caml_heap.background);
@@ -69,13 +69,13 @@ static bool apply(enum caml_heap_knob_index index, intnat value) {
   }
 }
 
-/* The handlers of forks stay when the heap has gone. */
-static _Atomic bool ended;
+/* The handlers of forks stay when the heap has gone.  The idle thread's lock is
+   for this too: a fork holds it, so that its handlers agree. */
+static bool ended;
 
 static void prefork(void) {
-  if (atomic_load(&ended)) return;
   caml_idle_prefork(&caml_heap_idle);
-  caml_ranked_mutex_lock(&caml_heap.limit_lock);
+  if (ended) return;
   caml_share_prefork();
   caml_memory_prefork();
   caml_pressure_prefork();
@@ -85,8 +85,7 @@ static void prefork(void) {
   caml_arena_prefork(&caml_heap.arena);
 }
 
-static void postfork_parent(void) {
-  if (atomic_load(&ended)) return;
+static void parent_has_forked(void) {
   caml_arena_postfork_parent(&caml_heap.arena);
   caml_background_release(&caml_heap.background);
   caml_heap_finalise_postfork_parent();
@@ -94,12 +93,14 @@ static void postfork_parent(void) {
   caml_pressure_postfork_parent();
   caml_memory_postfork_parent();
   caml_share_postfork_parent();
-  caml_ranked_mutex_unlock(&caml_heap.limit_lock);
+}
+
+static void postfork_parent(void) {
+  if (!ended) parent_has_forked();
   caml_idle_postfork_parent(&caml_heap_idle);
 }
 
-static void postfork_child(void) {
-  if (atomic_load(&ended)) return;
+static void child_begins(void) {
   caml_arena_postfork_child(&caml_heap.arena);
   caml_background_postfork_child(&caml_heap.background);
   caml_heap_finalise_postfork_child();
@@ -107,13 +108,16 @@ static void postfork_child(void) {
   caml_pressure_postfork_child();
   caml_memory_postfork_child();
   caml_share_postfork_child();
-  caml_ranked_mutex_postfork_child(&caml_heap.limit_lock);
+  caml_heap_limit_postfork_child();
+}
+
+static void postfork_child(void) {
+  if (!ended) child_begins();
   caml_idle_postfork_child(&caml_heap_idle);
 }
 
 void caml_heap_init(void) {
   caml_heap_source_init();
-  caml_ranked_mutex_init(&caml_heap.limit_lock, CAML_RANK_LIMIT);
   caml_share_init();
   caml_memory_init();
   caml_pressure_init();
@@ -127,7 +131,7 @@ void caml_heap_init(void) {
   caml_heap_map_init();
   caml_heap_knobs_take_effect(apply);
   for (int i = 0; i < CAML_N_HEAP_KNOBS; i++) {
-    if (!apply(i, knob(i)))
+    if (!apply(i))
       caml_fatal_error("cannot set %s of the major heap",
                        caml_heap_knobs[i].name);
   }
@@ -143,7 +147,9 @@ void caml_heap_stop(void) {
 }
 
 void caml_heap_destroy(void) {
-  atomic_store(&ended, true);
+  pthread_mutex_lock(&caml_heap_idle.lock);
+  ended = true;
+  pthread_mutex_unlock(&caml_heap_idle.lock);
   caml_heap_print_statistics();
   caml_heap_knobs_take_effect(NULL);
   caml_share_end();

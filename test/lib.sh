@@ -102,6 +102,21 @@ configured() {
   echo "@$1@" | (cd "$builddir" && ./config.status --file=- 2>/dev/null)
 }
 
+# Prints where the tree of OCaml's source is: that which was configured, or else
+# the one that is fetched, which there is for the version of a series only.
+ocaml_source() (
+  given=$(configured OCAML_SOURCE)
+  if test -z "$given"; then
+    "$srcdir/build-aux/fetch" "ocaml-$OCAML_VERSION"
+  elif test -d "$given"; then
+    echo "$given"
+  else
+    test -d "$tmp/ocaml-source" ||
+      "$srcdir/build-aux/copy-source" "$given" "$tmp/ocaml-source" || return
+    echo "$tmp/ocaml-source"
+  fi
+)
+
 # What a C program with the runtime in it is linked with
 c_libraries() {
   echo "-lm -lpthread -ldl"

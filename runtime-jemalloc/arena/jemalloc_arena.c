@@ -26,9 +26,6 @@
    is less left than a block needs. */
 #define ROOM ((size_t)32 << 20)
 
-/* Bytes: jemalloc's oversize_threshold as it is by default */
-#define OVERSIZE ((size_t)8 << 20)
-
 /* So many free parts of the address space are given back at once: they are
    sorted in less than 1,024 bytes.  From there on glibc's qsort allocates, and
    the first malloc of a thread maps 64 MiB. */
@@ -39,14 +36,21 @@
    they are touched. */
 #define SLAB_BLOCK_MOST ((size_t)14 << 10)
 
-/* Calls mallctl "arena.<index>.<name>". */
-static int arena_ctl(const struct caml_arena* arena, const char* name,
-                     void* new_value, size_t new_size) {
+/* Calls mallctl "arena.<index>.<name>": reads into [old] and writes [new], each
+   of [size] bytes or NULL. */
+static int arena_ctl_both(const struct caml_arena* arena, const char* name,
+                          void* old, void* new, size_t size) {
   char path[64];
   int len = snprintf(path, sizeof(path), "arena.%u.%s", arena->index, name);
   assert(len > 0 && (size_t)len < sizeof(path));
   (void)len;
-  return je_mallctl(path, NULL, NULL, new_value, new_size);
+  return je_mallctl(path, old, old == NULL ? NULL : &size, new,
+                    new == NULL ? 0 : size);
+}
+
+static int arena_ctl(const struct caml_arena* arena, const char* name,
+                     void* new_value, size_t new_size) {
+  return arena_ctl_both(arena, name, NULL, new_value, new_size);
 }
 
 /* Sets the decay time in force, which follows from the one asked for and from
@@ -54,12 +58,14 @@ static int arena_ctl(const struct caml_arena* arena, const char* name,
 static bool set_dirty_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "dirty_decay_ms", &ms, sizeof(ms)) != 0) return false;
   caml_cache_set_decay(&arena->cache, ms);
+  caml_frames_set_dirty_decay(&arena->frames, ms);
   caml_pools_set_dirty_decay(&arena->pools, ms);
   return true;
 }
 
 static bool set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
   if (arena_ctl(arena, "muzzy_decay_ms", &ms, sizeof(ms)) != 0) return false;
+  caml_frames_set_muzzy_decay(&arena->frames, ms);
   caml_pools_set_muzzy_decay(&arena->pools, ms);
   return true;
 }
@@ -77,14 +83,6 @@ bool caml_arena_set_muzzy_decay(struct caml_arena* arena, ssize_t ms) {
 /* Does a block of a few pages take these pages only?  As from jemalloc 5.3.1 */
 static bool is_exact(size_t page) {
   return je_nallocx(9 * page, 0) == 9 * page;
-}
-
-/* Does jemalloc itself let blocks begin at any line of a page? */
-static bool is_cache_oblivious(void) {
-  bool is = true;
-  size_t size = sizeof(is);
-  je_mallctl("opt.cache_oblivious", &is, &size, NULL, 0);
-  return is;
 }
 
 /* Why there is no arena, in words, as far as is known.  jemalloc does not start
@@ -117,6 +115,14 @@ static void limit_steps(struct caml_arena* arena) {
   arena_ctl(arena, "retain_grow_limit", &step, sizeof(step));
 }
 
+/* From how many bytes on is a free extent purged as soon as there is one?  As
+   jemalloc is set; none if it does not say. */
+static size_t get_oversize(const struct caml_arena* arena) {
+  size_t oversize;
+  return arena_ctl_both(arena, "oversize_threshold", &oversize, NULL,
+                        sizeof(oversize)) == 0 ? oversize : SIZE_MAX;
+}
+
 const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   extent_hooks_t* hooks = caml_extents_init(&arena->extents, thp);
   size_t size = sizeof(arena->index);
@@ -132,11 +138,13 @@ const char* caml_arena_create(struct caml_arena* arena, enum caml_thp thp) {
   caml_budget_init(&arena->budget, caml_heap_now());
   arena->dirty_ms = arena->muzzy_ms = -1;
   arena->asked = 0;
+  arena->oversize = get_oversize(arena);
   arena->exact = is_exact(arena->extents.page);
-  arena->coloured = !is_cache_oblivious();
   arena->flags = MALLOCX_ARENA(arena->index) | MALLOCX_TCACHE_NONE;
-  caml_pools_init(&arena->pools, &arena->extents, &arena->cache,
+  caml_pools_init(&arena->pools, &arena->extents, &arena->cache, &arena->held,
                   arena->flags | MALLOCX_ALIGN(CAML_SLAB_SIZE));
+  caml_frames_init(&arena->frames, &arena->extents, &arena->held,
+                   arena->flags | MALLOCX_ALIGN(CAML_FRAME_SIZE));
   caml_cache_init(&arena->cache, &arena->extents, arena->flags);
   if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
   return NULL;
@@ -173,7 +181,7 @@ static void* get_between_classes(struct caml_arena* arena, size_t size,
   return other;
 }
 
-/* From how many bytes on a free extent is purged as soon as there is one */
+/* See [get_oversize]. */
 static void set_oversize(struct caml_arena* arena, size_t size) {
   arena_ctl(arena, "oversize_threshold", &size, sizeof(size));
 }
@@ -193,7 +201,7 @@ static void make_room(struct caml_arena* arena) {
   if (room == NULL) return;
   set_oversize(arena, SIZE_MAX);
   je_sdallocx(room, size, arena->flags);
-  set_oversize(arena, OVERSIZE);
+  set_oversize(arena, arena->oversize);
 }
 
 /* Does jemalloc make a mapping for a block of [size] bytes?  It does for a
@@ -247,7 +255,9 @@ static void* get(struct caml_arena* arena, size_t size) {
        been in pieces that are too small for the block. */
 static void* get_after_trim(struct caml_arena* arena, size_t size, int flags) {
   bool charged = caml_limits_charge(&arena->extents.limits);
-  if (!caml_cache_empty(&arena->cache) && !charged) return NULL;
+  bool any = caml_cache_empty(&arena->cache);
+  any |= caml_frames_release(&arena->frames);
+  if (!any && !charged) return NULL;
   if (charged) caml_arena_purge(arena);
   return get_class(arena, size, flags);
 }
@@ -273,42 +283,17 @@ void caml_arena_put(struct caml_arena* arena, void* block, size_t size) {
   je_sdallocx(block, size, arena->flags);
 }
 
-/* jemalloc puts a block of four of its pages or more at the start of a page.
-   So the first lines of all of them, which a sweep reads, would share one set
-   of the processor's first cache.  Where there is room in the last page, a
-   block begins at another line of the first: sweeping 300,000 strings of 64 KiB
-   takes two thirds of the time (85 ms for 125, by perf). */
-#define LINE ((size_t)64)
-
-static bool is_coloured(const struct caml_arena* arena, size_t size) {
-  return arena->coloured && size > arena->extents.page / 2 * 7;
-}
-
-static void* coloured(const struct caml_arena* arena, char* block,
-                      size_t size) {
-  size_t page = arena->extents.page;
-  unsigned lines = (unsigned)((-size & (page - 1)) / LINE) + 1;
-  unsigned number = (unsigned)((uintptr_t)block >> __builtin_ctzl(page));
-  if (block == NULL || !is_coloured(arena, size)) return block;
-  assert((uintptr_t)block % page == 0);
-  return block + number % lines * LINE;
-}
-
-static void* uncoloured(const struct caml_arena* arena, void* block,
-                        size_t size) {
-  return is_coloured(arena, size)
-    ? (void*)((uintptr_t)block & -arena->extents.page) : block;
-}
-
 void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
                             size_t size) {
-  void* block = caml_cache_get(&arena->cache, shard, size);
+  void* block = caml_frames_get(&arena->frames, shard, size);
   assert(size > 0);
+  if (caml_extents_clear_grown(&arena->extents)) limit_steps(arena);
+  if (block != NULL) return block;
+  block = caml_cache_get(&arena->cache, shard, size);
   if (block != NULL) caml_extents_begin_get(CAML_GETTING_LARGE); /* nothing */
   if (size > CAML_CACHE_BLOCK_MOST)
     caml_cache_empty_shard(&arena->cache, shard);
-  if (block == NULL) block = caml_arena_get(arena, size);
-  return coloured(arena, block, size);
+  return block != NULL ? block : caml_arena_get(arena, size);
 }
 
 /* A block that was found may be larger than what was asked for, so jemalloc
@@ -316,15 +301,19 @@ void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
                            void* block, size_t size) {
   assert(block != NULL && size > 0);
-  block = uncoloured(arena, block, size);
+  if (caml_frames_put(&arena->frames, block, size)) return;
   if (caml_cache_put(&arena->cache, shard, block, size)) return;
   if (size > CAML_CACHE_BLOCK_MOST) caml_arena_put(arena, block, size);
   else je_dallocx(block, arena->flags);
 }
 
-void caml_arena_populate(void* p, size_t size) {
+void caml_arena_populate(struct caml_arena* arena, void* p, size_t size) {
   assert(p != NULL && size > 0);
-  if (caml_extents_got() >= size / 2) caml_extents_fill(p, size);
+  if (caml_extents_got() >= size / 2) caml_frames_fill(&arena->frames, p, size);
+}
+
+bool caml_arena_filled_ahead(struct caml_arena* arena) {
+  return caml_extents_clear_ahead(&arena->extents);
 }
 
 /* A pool where there is no memory for a slab */
@@ -417,6 +406,7 @@ bool caml_arena_purge(struct caml_arena* arena) {
   size_t before = purging(arena);
   bool done;
   caml_cache_empty(&arena->cache);
+  caml_frames_purge(&arena->frames);
   caml_pools_purge(&arena->pools);
   done = arena_ctl(arena, "purge", NULL, 0) == 0;
   caml_arena_trim(arena);
@@ -465,7 +455,8 @@ static void refresh(void) {
 
 bool caml_arena_decays(struct caml_arena* arena) {
   bool some;
-  if (caml_cache_decays(&arena->cache) || caml_pools_decays(&arena->pools))
+  if (caml_cache_decays(&arena->cache) || caml_frames_decays(&arena->frames)
+      || caml_pools_decays(&arena->pools))
     return true;
   caml_arena_statistics_lock(arena);
   refresh();
@@ -488,13 +479,16 @@ static size_t unused_now(struct caml_arena* arena, bool muzzy) {
 size_t caml_arena_dirty(struct caml_arena* arena) {
   return unused_now(arena, false) * arena->extents.page
     + caml_pools_free(&arena->pools).dirty
+    + caml_frames_free(&arena->frames).dirty
     + caml_cache_counts(&arena->cache).bytes;
 }
 
 size_t caml_arena_unused(struct caml_arena* arena) {
-  struct caml_free_pools pools = caml_pools_free(&arena->pools);
+  struct caml_free_pages pools = caml_pools_free(&arena->pools);
+  struct caml_free_pages runs = caml_frames_free(&arena->frames);
   return unused_now(arena, true) * arena->extents.page + pools.dirty
-    + pools.muzzy + caml_cache_counts(&arena->cache).bytes;
+    + pools.muzzy + runs.dirty + runs.muzzy
+    + caml_cache_counts(&arena->cache).bytes;
 }
 
 void caml_arena_statistics_lock(struct caml_arena* arena) {
@@ -509,18 +503,22 @@ void caml_arena_prefork(struct caml_arena* arena) {
   caml_ranked_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
   caml_pools_lock(&arena->pools);
+  caml_frames_lock(&arena->frames);
   caml_cache_close(&arena->cache);
 }
 
 void caml_arena_postfork_parent(struct caml_arena* arena) {
   caml_cache_open(&arena->cache);
+  caml_frames_unlock(&arena->frames);
   caml_pools_unlock(&arena->pools);
   caml_arena_statistics_unlock(arena);
   caml_ranked_mutex_unlock(&arena->trim);
 }
 
 void caml_arena_postfork_child(struct caml_arena* arena) {
+  atomic_store(&arena->held, 0); /* by a thread that is not here */
   caml_cache_postfork_child(&arena->cache);
+  caml_frames_postfork_child(&arena->frames);
   caml_pools_postfork_child(&arena->pools);
   caml_ranked_mutex_postfork_child(&arena->statistics);
   caml_ranked_mutex_postfork_child(&arena->trim);
@@ -528,11 +526,13 @@ void caml_arena_postfork_child(struct caml_arena* arena) {
 }
 
 void caml_arena_hold_decay(struct caml_arena* arena) {
-  caml_pools_hold_decay(&arena->pools);
+  atomic_fetch_add(&arena->held, 1);
 }
 
 void caml_arena_release_decay(struct caml_arena* arena) {
-  caml_pools_release_decay(&arena->pools);
+  int before = atomic_fetch_sub(&arena->held, 1);
+  assert(before > 0);
+  (void)before;
 }
 
 /* Not before an eighth of the heap has lost its pages: a trim purges all that
@@ -546,8 +546,9 @@ static bool is_to_be_trimmed(struct caml_arena* arena) {
 
 bool caml_arena_decay(struct caml_arena* arena) {
   bool done;
-  if (atomic_load(&arena->pools.held) > 0) return true;
+  if (atomic_load(&arena->held) > 0) return true;
   caml_cache_decay(&arena->cache, caml_heap_now() / NS_PER_MS);
+  caml_frames_decay(&arena->frames);
   caml_pools_decay(&arena->pools);
   done = arena_ctl(arena, "decay", NULL, 0) == 0;
   if (is_to_be_trimmed(arena)) caml_arena_trim(arena);
@@ -560,6 +561,7 @@ bool caml_arena_destroy(struct caml_arena* arena) {
   done = arena_ctl(arena, "destroy", NULL, 0) == 0;
   if (done) {
     caml_cache_end(&arena->cache);
+    caml_frames_end(&arena->frames);
     caml_pools_end(&arena->pools);
     caml_extents_end(&arena->extents);
     caml_ranked_mutex_destroy(&arena->statistics);

@@ -26,20 +26,23 @@
 #include "jemalloc_extents.h"
 #include "jemalloc_budget.h"
 #include "jemalloc_cache.h"
+#include "jemalloc_frames.h"
 #include "jemalloc_pools.h"
 
 struct caml_arena {
   struct caml_extents extents; /* the hooks and what they counted */
   struct caml_pools pools;
+  struct caml_frames frames;
   struct caml_cache cache;
+  atomic_int held;             /* > 0: nothing decays */
   struct caml_budget budget;
   ssize_t dirty_ms, muzzy_ms;  /* as asked for */
   _Atomic size_t asked;        /* ns, of purges that were asked for */
   _Atomic size_t trimmed;      /* bytes decommitted before the last trim */
+  size_t oversize;             /* jemalloc's oversize_threshold, bytes */
   unsigned index;              /* jemalloc's number of the arena */
   bool exact;                  /* large sizes are not rounded up further than
                                   to jemalloc's page */
-  bool coloured;               /* see caml_arena_get_cached */
   int flags;                   /* of every [mallocx] and [sdallocx] */
   struct caml_ranked_mutex statistics, trim; /* before jemalloc's own locks */
 };
@@ -71,10 +74,10 @@ void caml_arena_put_pool(struct caml_arena* arena, void* pool);
 /* Takes back what [caml_arena_get] returned for this very [size]. */
 void caml_arena_put(struct caml_arena* arena, void* block, size_t size);
 
-/* As these two, for blocks that come and go: what was put is kept for a while,
-   for whoever gets from the same [shard], any number, a different one for each
-   domain: jemalloc_cache.h.  Aligned to 16 bytes: blocks of pages begin at
-   different lines of them. */
+/* As these two, for blocks that come and go.  They lie in frames
+   (jemalloc_frames.h), or are kept for a while (jemalloc_cache.h), for whoever
+   gets from the same [shard], any number, a different one for each domain.
+   Aligned to 16 bytes. */
 void* caml_arena_get_cached(struct caml_arena* arena, unsigned shard,
                             size_t size);
 void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
@@ -83,7 +86,11 @@ void caml_arena_put_cached(struct caml_arena* arena, unsigned shard,
 /* The block of [size] bytes that the calling thread got last will be filled.
    If most of it had no pages, it gets them by one system call.  What the block
    holds stays.  Where the kernel refuses, pages come when they are touched. */
-void caml_arena_populate(void* p, size_t size);
+void caml_arena_populate(struct caml_arena* arena, void* p, size_t size);
+
+/* Have free pages come since it was last asked, though nothing was freed?  Then
+   there may be something that decays.  From any thread. */
+bool caml_arena_filled_ahead(struct caml_arena* arena);
 
 /* Gives all unused pages, dirty and muzzy, back to the system before it
    returns, and trims.  False if jemalloc refused. */

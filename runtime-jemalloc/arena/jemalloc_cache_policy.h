@@ -27,9 +27,10 @@
 #include <sys/types.h>
 #include "jemalloc_assert.h"
 
-/* Bytes of the blocks that are cached.  Smaller ones lie in pools. */
+/* Bytes of the blocks that are cached: those of jemalloc's slabs, where they
+   are not much smaller than pages. */
 #define CAML_CACHE_BLOCK_LEAST ((size_t)4 << 10)
-#define CAML_CACHE_BLOCK_MOST ((size_t)1 << 20)
+#define CAML_CACHE_BLOCK_MOST ((size_t)14 << 10)
 
 /* What all shards may keep together: at first a part of the heap, each up to so
    many bytes; in the end a larger part.  Were the bytes for all of them, a
@@ -42,36 +43,27 @@
 #define CAML_CACHE_FIRST_MOST ((size_t)8 << 20)
 #define CAML_CACHE_PART 2
 
-/* Classes of blocks, by the bytes that they have: those of jemalloc's slabs up
-   to 16 KiB, then a class for each 4 KiB */
-#define CAML_CACHE_FINE_MOST ((size_t)16 << 10)
-#define CAML_CACHE_CLASSES                                                    \
-  (12 + (unsigned)(CAML_CACHE_BLOCK_MOST >> 12) + 1)
+/* Classes of blocks, by the KiB that they have */
+#define CAML_CACHE_CLASSES ((unsigned)(CAML_CACHE_BLOCK_MOST >> 10) + 1)
 
 /* The class of a block of [size] bytes, from CAML_CACHE_BLOCK_LEAST to
    CAML_CACHE_BLOCK_MOST.  All blocks of a class have the bytes of
    [caml_cache_class_size] at least. */
 static inline unsigned caml_cache_class(size_t size) {
   assert(size >= CAML_CACHE_BLOCK_LEAST && size <= CAML_CACHE_BLOCK_MOST);
-  return size < CAML_CACHE_FINE_MOST ? (unsigned)(size >> 10)
-    : 12 + (unsigned)(size >> 12);
+  return (unsigned)(size >> 10);
 }
 
 static inline size_t caml_cache_class_size(unsigned class) {
   assert(class < CAML_CACHE_CLASSES);
-  return class < 16 ? (size_t)class << 10 : (size_t)(class - 12) << 12;
+  return (size_t)class << 10;
 }
 
 /* The last class of which a block serves for one of [class]: up to a quarter
    larger, which is jemalloc's next class at least, so that sizes which vary
-   find one (bench/programs/micro.c says how many do), but by four pages at
-   most.  Without that limit the peak of arrays 42 20 2000 60000 30000 was 1.23
-   of stock's; with it 1.09, as where none but the same class serves. */
-#define CAML_CACHE_LARGER_MOST ((size_t)16 << 10)
-
+   find one: bench/programs/micro.c says how many do. */
 static inline unsigned caml_cache_last_class(unsigned class) {
   size_t size = caml_cache_class_size(class), larger = size / 4;
-  if (larger > CAML_CACHE_LARGER_MOST) larger = CAML_CACHE_LARGER_MOST;
   return caml_cache_class(size + larger < CAML_CACHE_BLOCK_MOST
                             ? size + larger : CAML_CACHE_BLOCK_MOST);
 }

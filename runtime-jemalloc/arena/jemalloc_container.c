@@ -11,6 +11,7 @@
 /**************************************************************************/
 
 #define _GNU_SOURCE /* getline */
+#include <errno.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,22 +36,34 @@ static bool has_name(const char* list, const char* name, char separator) {
   return false;
 }
 
-/* Calls [found] with each line of the file, without its end. */
-static void each_line(const char* root, const char* name,
+/* Does it say nothing about the file, but that the process, or the system, has
+   no descriptor or no memory left? */
+static bool is_want(int error) {
+  return error == EMFILE || error == ENFILE || error == ENOMEM
+    || error == EINTR;
+}
+
+/* Calls [found] with each line of the file, without its end.  False for want of
+   what it takes to read them all. */
+static bool each_line(const char* root, const char* name,
                       void (*found)(char* line, void* data), void* data) {
   char path[CAML_CONTAINER_PATH], *line = NULL;
   size_t size = 0;
   ssize_t length;
   FILE* file;
-  if ((size_t)snprintf(path, sizeof(path), "%s/%s", root, name) >= sizeof(path)
-      || (file = fopen(path, "re")) == NULL)
-    return;
-  while ((length = getline(&line, &size, file)) > 0) {
+  bool wants;
+  if ((size_t)snprintf(path, sizeof(path), "%s/%s", root, name) >= sizeof(path))
+    return true;
+  file = fopen(path, "re");
+  if (file == NULL) return !is_want(errno);
+  while (errno = 0, (length = getline(&line, &size, file)) > 0) {
     if (line[length - 1] == '\n') line[length - 1] = '\0';
     found(line, data);
   }
+  wants = is_want(errno);
   free(line);
   fclose(file);
+  return !wants;
 }
 
 /* Where the process is */
@@ -110,6 +123,10 @@ static const char* below(const char* path, const char* above) {
   return path + length;
 }
 
+static const struct caml_container_limit no_limit = {
+  .most = CAML_NO_LIMIT, .kills_at = CAML_NO_LIMIT
+};
+
 /* From the cgroup up to the mount, which is the first [top] bytes. */
 static void add_levels(struct caml_container* c, char* path, size_t top,
                        bool v1) {
@@ -118,6 +135,7 @@ static void add_levels(struct caml_container* c, char* path, size_t top,
   while (c->levels < CAML_CONTAINER_LEVELS) {
     while (length > top && path[length - 1] == '/') path[--length] = '\0';
     c->level[c->levels].v1 = v1;
+    c->level[c->levels].known = no_limit;
     strcpy(c->level[c->levels++].path, path);
     if (length <= top) return;
     while (length > top && path[length - 1] != '/') length--;
@@ -142,19 +160,32 @@ static void look_for_mount(char* line, void* data) {
     add_levels(s->container, path, top, s->v1);
 }
 
-static void find_hierarchy(struct search* s, bool v1) {
+static bool find_hierarchy(struct search* s, bool v1) {
   s->v1 = v1;
   s->cgroup[0] = '\0';
-  each_line(s->root, "proc/self/cgroup", look_for_cgroup, s);
-  if (s->cgroup[0] != '\0')
-    each_line(s->root, "proc/self/mountinfo", look_for_mount, s);
+  return each_line(s->root, "proc/self/cgroup", look_for_cgroup, s)
+    && (s->cgroup[0] == '\0'
+        || each_line(s->root, "proc/self/mountinfo", look_for_mount, s));
 }
 
+static bool are_same(const struct caml_container* a,
+                     const struct caml_container* b) {
+  if (a->levels != b->levels) return false;
+  for (unsigned i = 0; i < a->levels; i++)
+    if (a->level[i].v1 != b->level[i].v1
+        || strcmp(a->level[i].path, b->level[i].path) != 0)
+      return false;
+  return true;
+}
+
+/* Of those that are the same what is known stays. */
 void caml_container_find(const char* root, struct caml_container* container) {
-  struct search s = { .root = root, .container = container };
-  container->levels = 0;
-  find_hierarchy(&s, false);
-  find_hierarchy(&s, true);
+  struct caml_container found = { .levels = 0 };
+  struct search s = { .root = root, .container = &found };
+  assert(container->levels <= CAML_CONTAINER_LEVELS);
+  if (find_hierarchy(&s, false) && find_hierarchy(&s, true)
+      && !are_same(&found, container))
+    *container = found;
 }
 
 /* What it may take */
@@ -177,10 +208,11 @@ static void take_number(char* line, void* data) {
   if (*n == CAML_NO_LIMIT) *n = number(line);
 }
 
-static size_t read_number(const char* path, const char* name) {
-  size_t n = CAML_NO_LIMIT;
-  each_line(path, name, take_number, &n);
-  return n;
+/* False as of [each_line]. */
+static bool read_number(const struct caml_container_level* level,
+                        const char* name, size_t* n) {
+  *n = CAML_NO_LIMIT;
+  return each_line(level->path, name, take_number, n);
 }
 
 struct cached { bool v1; size_t bytes; };
@@ -203,29 +235,37 @@ static void add_cached(char* line, void* data) {
   if (n != CAML_NO_LIMIT) c->bytes += n;
 }
 
-static size_t used(const struct caml_container_level* level) {
+static bool read_used(const struct caml_container_level* level, size_t* used) {
   struct cached c = { .v1 = level->v1, .bytes = 0 };
-  size_t all = read_number(level->path, level->v1 ? "memory.usage_in_bytes"
-                           : "memory.current");
-  if (all == CAML_NO_LIMIT) return 0;
-  each_line(level->path, "memory.stat", add_cached, &c);
-  return all > c.bytes ? all - c.bytes : 0;
+  const char* name = level->v1 ? "memory.usage_in_bytes" : "memory.current";
+  size_t all;
+  if (!read_number(level, name, &all)
+      || !each_line(level->path, "memory.stat", add_cached, &c))
+    return false;
+  *used = all != CAML_NO_LIMIT && all > c.bytes ? all - c.bytes : 0;
+  return true;
+}
+
+static bool read_limits(const struct caml_container_level* level,
+                        struct caml_container_limit* limit) {
+  size_t high = CAML_NO_LIMIT;
+  if (level->v1
+      ? !read_number(level, "memory.limit_in_bytes", &limit->kills_at)
+      : !read_number(level, "memory.max", &limit->kills_at)
+        || !read_number(level, "memory.high", &high))
+    return false;
+  limit->most = high < limit->kills_at ? high : limit->kills_at;
+  return true;
 }
 
 struct caml_container_limit
-caml_container_read(const struct caml_container_level* level) {
+caml_container_read(struct caml_container_level* level) {
   struct caml_container_limit limit = { .used = 0 };
   assert(level->path[0] == '/');
-  if (level->v1) {
-    limit.kills_at = read_number(level->path, "memory.limit_in_bytes");
-    limit.most = limit.kills_at;
-  } else {
-    size_t high = read_number(level->path, "memory.high");
-    limit.kills_at = read_number(level->path, "memory.max");
-    limit.most = high < limit.kills_at ? high : limit.kills_at;
-  }
-  if (limit.most != CAML_NO_LIMIT) limit.used = used(level);
-  return limit;
+  if (read_limits(level, &limit)
+      && (limit.most == CAML_NO_LIMIT || read_used(level, &limit.used)))
+    level->known = limit;
+  return level->known;
 }
 
 /* How much of its limit is in use; one of 0 is full. */
@@ -242,7 +282,7 @@ static bool is_tighter(const struct caml_container_limit* a,
 }
 
 const struct caml_container_level*
-caml_container_tightest(const struct caml_container* container,
+caml_container_tightest(struct caml_container* container,
                         struct caml_container_limit* limit) {
   const struct caml_container_level* tightest = NULL;
   assert(container->levels <= CAML_CONTAINER_LEVELS);

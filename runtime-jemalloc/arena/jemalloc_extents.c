@@ -344,7 +344,10 @@ static void* extent_alloc(extent_hooks_t* hooks, void* new_addr, size_t size,
   caml_ranked_mutex_unlock(&extents->lock);
   if (p == NULL) return NULL;
   if (atomic_load(&extents->limits.locked)) atomic_store(&extents->grown, true);
-  if (*commit && !data) caml_huge_commit(&extents->huge, p, size);
+  if (*commit && !data) {
+    caml_huge_commit(&extents->huge, p, size);
+    caml_extents_add_pages(extents, size);
+  }
   *zero = true;
   return p;
 }
@@ -414,11 +417,28 @@ static bool extent_dalloc(extent_hooks_t* hooks, void* addr, size_t size,
   size_t start = caml_heap_now();
   bool unmapped = atomic_load(&extents->closing)
     ? munmap(addr, size) == 0 : unmap_huge_pages(extents, addr, size);
-  (void)committed;
   (void)arena_ind;
   assert(caml_is_pages(NULL, size));
+  if (unmapped && committed) caml_extents_lose_pages(extents, size);
   count_timed(&extents->dalloc, unmapped, size, start);
   return !unmapped;
+}
+
+void caml_extents_add_pages(struct caml_extents* extents, size_t size) {
+  assert(caml_is_pages(NULL, size));
+  atomic_fetch_add_explicit(&extents->uncounted, size, memory_order_relaxed);
+}
+
+void caml_extents_lose_pages(struct caml_extents* extents, size_t size) {
+  assert(caml_is_pages(NULL, size));
+  atomic_fetch_sub_explicit(&extents->uncounted, size, memory_order_relaxed);
+}
+
+void caml_extents_recount(struct caml_extents* extents, void* p, size_t size,
+                          bool more) {
+  caml_huge_count(&extents->huge, p, size, more);
+  if (more) caml_extents_add_pages(extents, size);
+  else caml_extents_lose_pages(extents, size);
 }
 
 void caml_extents_count_commit(struct caml_extents* extents, size_t size) {
@@ -465,7 +485,10 @@ bool caml_extents_fill(void* p, size_t size) {
 
 bool caml_extents_populate(struct caml_extents* extents, void* p, size_t size) {
   caml_huge_commit(&extents->huge, p, size);
-  if (caml_extents_fill(p, size)) return true;
+  if (caml_extents_fill(p, size)) {
+    caml_extents_add_pages(extents, size);
+    return true;
+  }
   if (!caml_advice_is_refused(CAML_ADVICE_POPULATE))
     madvise(p, size, MADV_DONTNEED); /* a part may have got its pages */
   caml_huge_count(&extents->huge, p, size, false);
@@ -485,6 +508,10 @@ void caml_extents_refuse(size_t size) {
 
 size_t caml_extents_got(void) {
   return getting.got;
+}
+
+void caml_extents_note_got(size_t size) {
+  getting.got += size;
 }
 
 void caml_extents_fill_got(void) {
@@ -536,7 +563,7 @@ static bool extent_commit(extent_hooks_t* hooks, void* addr, size_t size,
   (void)size;
   (void)arena_ind;
   if (is_trimming(extents)) {
-    caml_huge_count(&extents->huge, p, length, true);
+    caml_extents_recount(extents, p, length, true);
     return false;
   }
   assert(getting.what <= CAML_GETTING_SLAB);
@@ -622,9 +649,21 @@ static const extent_hooks_t extent_hooks = {
 
 /* The first look is relaxed, so that nothing shared is written as a rule.  A
    thread that misses a note of this moment clears it the next time. */
+static bool clear(_Atomic bool* note) {
+  return atomic_load_explicit(note, memory_order_relaxed)
+    && atomic_exchange(note, false);
+}
+
 bool caml_extents_clear_grown(struct caml_extents* extents) {
-  return atomic_load_explicit(&extents->grown, memory_order_relaxed)
-    && atomic_exchange(&extents->grown, false);
+  return clear(&extents->grown);
+}
+
+void caml_extents_note_ahead(struct caml_extents* extents) {
+  atomic_store(&extents->ahead_filled, true);
+}
+
+bool caml_extents_clear_ahead(struct caml_extents* extents) {
+  return clear(&extents->ahead_filled);
 }
 
 size_t caml_extents_step(const struct caml_extents* extents) {
@@ -682,7 +721,7 @@ static void* map_block(struct caml_extents* extents, unsigned i, size_t size) {
 }
 
 void* caml_extents_map_block(struct caml_extents* extents, size_t size) {
-  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  size_t page = extents->page;
   void* p = NULL;
   unsigned i;
   assert(size >= CAML_MAPPED_BLOCK);
@@ -771,18 +810,22 @@ void caml_extents_end(struct caml_extents* extents) {
   caml_ranked_mutex_destroy(&extents->lock);
 }
 
+/* What is gone is read first: of a mapping that comes and goes meanwhile, its
+   end is not to be seen without its beginning. */
 size_t caml_extents_mapped(const struct caml_extents* extents) {
-  return atomic_load(&extents->alloc.bytes)
-    - atomic_load(&extents->dalloc.bytes)
-    - atomic_load(&extents->destroy.bytes);
+  size_t gone = atomic_load(&extents->dalloc.bytes)
+    + atomic_load(&extents->destroy.bytes);
+  return atomic_load(&extents->alloc.bytes) - gone;
 }
 
-/* Relaxed: others commit and decommit meanwhile. */
+static size_t relaxed(const _Atomic size_t* n) {
+  return atomic_load_explicit(n, memory_order_relaxed);
+}
+
+/* Relaxed: others commit and decommit meanwhile, so that it may seem less than
+   none. */
 size_t caml_extents_committed(const struct caml_extents* extents) {
-  size_t gone = atomic_load_explicit(&extents->decommit.bytes,
-                                     memory_order_relaxed);
-  size_t all = atomic_load_explicit(&extents->commit.bytes,
-                                    memory_order_relaxed)
-    + atomic_load_explicit(&extents->in_blocks, memory_order_relaxed);
-  return all > gone ? all - gone : 0;
+  size_t sum = relaxed(&extents->commit.bytes) + relaxed(&extents->uncounted)
+    + relaxed(&extents->in_blocks) - relaxed(&extents->decommit.bytes);
+  return sum <= SIZE_MAX / 2 ? sum : 0;
 }

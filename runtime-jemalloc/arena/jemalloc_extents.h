@@ -84,8 +84,8 @@ struct caml_extent_count {
 #define CAML_EXTENTS_MAPPINGS (CAML_MAPPED_BLOCKS + 256)
 
 /* What a thread gets from jemalloc: one of its small blocks, which will be
-   filled; a large one, whose pages may never be touched; a slab of pools, which
-   are not in use yet */
+   filled; a large one, whose pages may never be touched; a slab of pools, or a
+   frame, of which no page is in use yet */
 enum caml_getting { CAML_GETTING_SMALL, CAML_GETTING_LARGE, CAML_GETTING_SLAB };
 
 /* The newest mapping, up to [end], of which nothing from [frontier] on was ever
@@ -104,6 +104,7 @@ struct caml_extents {
   size_t page; /* jemalloc's, which may be larger than the kernel's */
   _Atomic bool closing; /* dalloc unmaps instead of retaining */
   _Atomic bool grown;   /* see caml_extents_clear_grown */
+  _Atomic bool ahead_filled; /* see caml_extents_clear_ahead */
   _Atomic bool no_dontneed_locked; /* the kernel is older than that advice */
   _Atomic int dontneed; /* the advice that takes pages by force */
   _Atomic pthread_t trimmer; /* gets no address space; 0: no thread */
@@ -115,6 +116,7 @@ struct caml_extents {
   struct caml_ranked_mutex lock; /* of [mappings] and what follows */
   bool kept[CAML_MAPPED_BLOCKS]; /* not unmapped, though there is no block */
   _Atomic size_t in_blocks;      /* bytes */
+  _Atomic size_t uncounted;      /* see caml_extents_add_pages; mod 2^64 */
   struct caml_ahead ahead;
   struct caml_rest* rests; /* of the mappings that were made for small ones */
   uint64_t leaves[CAML_LEAVES / 64]; /* a bit for each: jemalloc has it */
@@ -142,6 +144,9 @@ void caml_extents_refuse(size_t size);
 /* Bytes of address space without pages that the calling thread took since. */
 size_t caml_extents_got(void);
 
+/* It took [size] more, not from jemalloc. */
+void caml_extents_note_got(size_t size);
+
 /* Gives pages to what it got that will be filled.  Not with jemalloc's locks,
    as the hooks are called: others would wait for the kernel. */
 void caml_extents_fill_got(void);
@@ -168,6 +173,12 @@ void caml_extents_count_commit(struct caml_extents* extents, size_t size);
 /* Clears the note that address space was mapped for jemalloc while memory is
    locked, and returns whether there was one. */
 bool caml_extents_clear_grown(struct caml_extents* extents);
+
+/* Free pages got there, ahead of what will use them, so that there may be some
+   to purge though nothing was freed: notes that.  The second clears the note,
+   and returns whether there was one.  From any thread. */
+void caml_extents_note_ahead(struct caml_extents* extents);
+bool caml_extents_clear_ahead(struct caml_extents* extents);
 
 /* Bytes of address space that jemalloc is to take at once there, if it needs no
    more: from a thirty-second to a sixteenth of what is mapped, in whole huge
@@ -200,6 +211,15 @@ void caml_extents_end(struct caml_extents* extents);
 /* Bytes of address space that are mapped now.  Exact when no hook is
    running. */
 size_t caml_extents_mapped(const struct caml_extents* extents);
+
+/* [size] more bytes have pages, or fewer, than the hooks' counts of commit and
+   decommit say. */
+void caml_extents_add_pages(struct caml_extents* extents, size_t size);
+void caml_extents_lose_pages(struct caml_extents* extents, size_t size);
+
+/* The same of the [size] bytes from [p], whose huge pages are counted too. */
+void caml_extents_recount(struct caml_extents* extents, void* p, size_t size,
+                          bool more);
 
 /* Bytes that the heap has pages for, in use or not, as far as is known: some
    that are counted may never have been touched. */

@@ -35,7 +35,7 @@ enum state {
 /* How many more mappings the advice may make.  With those that jemalloc asked
    for, the heap is to stay below 64 + 1 for each 64 MiB. */
 static size_t max_borders(const struct caml_huge* huge) {
-  return 8 + huge->mapped / ((size_t)128 << 20);
+  return 16 + huge->mapped / ((size_t)128 << 20);
 }
 
 static size_t pages_per_huge_page(void) {

@@ -44,7 +44,6 @@
    mutexes have their place after those of the shards: the two last are taken
    inside of its hooks. */
 enum caml_rank {
-  CAML_RANK_LIMIT,      /* caml_heap.limit_lock */
   CAML_RANK_SHARE,      /* of heap_share.c */
   CAML_RANK_MEMORY,     /* of heap_memory.c */
   CAML_RANK_PRESSURE,   /* of heap_pressure.c */
@@ -53,7 +52,9 @@ enum caml_rank {
   CAML_RANK_TRIM,       /* of struct caml_arena */
   CAML_RANK_STATISTICS, /* likewise */
   CAML_RANK_SHARD,      /* of the first shard of the pools; the others follow */
-  CAML_RANK_EXTENTS = CAML_RANK_SHARD + CAML_POOL_SHARDS,
+  CAML_RANK_FRAMES = CAML_RANK_SHARD + CAML_POOL_SHARDS, /* as many */
+  CAML_RANK_PIECES = CAML_RANK_FRAMES + CAML_POOL_SHARDS, /* of the frames */
+  CAML_RANK_EXTENTS,
   CAML_RANK_HUGE,
   CAML_RANK_CACHE,      /* a shard of struct caml_cache, which is no mutex: one
                            thread at a time enters it */

@@ -11,10 +11,8 @@
 /**************************************************************************/
 
 #define _GNU_SOURCE /* MAP_ANONYMOUS */
-#include <sched.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 #include <unistd.h>
 #include "jemalloc_assert.h"
 #include "jemalloc_pools.h"
@@ -55,18 +53,6 @@ _Static_assert(sizeof(struct caml_slab) == CAML_CACHE_LINES,
    anew after it has shrunk takes some slabs with pages and some without. */
 #define LARGE 64
 #define AHEAD 8
-
-/* One in so many puts looks at ages, for where no thread does */
-#define PUTS 64
-
-/* How often a purge looks whether those that wait have had their turn */
-#define YIELDS 100
-
-static uint64_t now_ms(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-  return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
 
 /* There is one. */
 static unsigned first_bit(unsigned bits) {
@@ -130,28 +116,6 @@ static struct caml_slab* make_slab(struct caml_pools* pools, const void* p) {
   return find_slab(pools, p);
 }
 
-static void lock_shard(struct caml_pool_shard* shard) {
-  if (caml_ranked_mutex_try_lock(&shard->lock)) return;
-  atomic_fetch_add(&shard->waiting, 1);
-  caml_ranked_mutex_lock(&shard->lock);
-  atomic_fetch_sub(&shard->waiting, 1);
-}
-
-static void unlock_shard(struct caml_pool_shard* shard) {
-  caml_ranked_mutex_unlock(&shard->lock);
-}
-
-/* Lets those that wait for the lock, to get or put a pool, have it before the
-   next purge. */
-static void yield_shard(struct caml_pool_shard* shard) {
-  caml_ranked_mutex_assert_held(&shard->lock);
-  if (atomic_load(&shard->waiting) == 0) return;
-  unlock_shard(shard);
-  for (int i = 0; i < YIELDS && atomic_load(&shard->waiting) != 0; i++)
-    sched_yield();
-  caml_ranked_mutex_lock(&shard->lock);
-}
-
 /* How many slabs of pools, or of medium ones, have free pools */
 static atomic_uint* n_partial(struct caml_pool_shard* shard, unsigned at_once) {
   return at_once == 1 ? &shard->n_partial : &shard->n_medium;
@@ -162,7 +126,7 @@ static void count_partial(struct caml_pool_shard* shard, unsigned at_once,
                           int more) {
   atomic_uint* count = n_partial(shard, at_once);
   unsigned n = atomic_load_explicit(count, memory_order_relaxed);
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   assert(more > 0 || n > 0);
   atomic_store_explicit(count, n + (unsigned)more, memory_order_relaxed);
 }
@@ -171,7 +135,7 @@ static void count_partial(struct caml_pool_shard* shard, unsigned at_once,
    next. */
 static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
   bool first = slab->at_once == 1;
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   assert(slab->start != NULL);
   slab->previous = first ? NULL : shard->last;
   slab->next = first ? shard->partial : NULL;
@@ -183,7 +147,7 @@ static void link_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
 }
 
 static void unlink_slab(struct caml_pool_shard* shard, struct caml_slab* slab) {
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   assert(slab->previous != NULL || shard->partial == slab);
   assert(slab->next != NULL || shard->last == slab);
   if (slab->next != NULL) slab->next->previous = slab->previous;
@@ -201,7 +165,7 @@ static struct caml_slab* next_to_take(struct caml_pool_shard* shard,
                                       unsigned at_once,
                                       struct caml_slab* after) {
   struct caml_slab* slab;
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   if (at_once == 1) slab = after == NULL ? shard->partial : after->next;
   else slab = after == NULL ? shard->last : after->previous;
   return slab != NULL && slab->at_once == at_once ? slab : NULL;
@@ -220,6 +184,7 @@ static void get_dirty_slab(struct caml_pools* pools,
   slab->dirty = FULL;
   if (missing == 0) return;
   caml_extents_count_commit(pools->extents, size_of(missing));
+  caml_extents_lose_pages(pools->extents, size_of(missing));
   if (is_large(shard)) caml_extents_fill(slab->start, CAML_SLAB_SIZE);
 }
 
@@ -250,7 +215,7 @@ static struct caml_slab* get_slab(struct caml_pools* pools, unsigned shard,
   slab->shard = (uint16_t)shard;
   slab->at_once = (uint16_t)at_once;
   if (caml_extents_got() > 0)
-    caml_huge_count(&pools->extents->huge, p, CAML_SLAB_SIZE, false);
+    caml_extents_recount(pools->extents, p, CAML_SLAB_SIZE, false);
   else
     get_dirty_slab(pools, &pools->shards[shard], slab, missing);
   return slab;
@@ -270,8 +235,8 @@ static void put_slab(struct caml_pools* pools, struct caml_slab* slab) {
   slab->missing = FULL & ~(slab->dirty | slab->muzzy);
   for (pool_bits bits = slab->missing, row; bits != 0; bits &= ~row) {
     row = first_row(bits);
-    caml_huge_count(&pools->extents->huge, p + first_bit(row) * CAML_POOL_SIZE,
-                    size_of(row), true);
+    caml_extents_recount(pools->extents, p + first_bit(row) * CAML_POOL_SIZE,
+                         size_of(row), true);
   }
   slab->start = NULL;
   je_sdallocx(p, CAML_SLAB_SIZE, pools->flags);
@@ -286,7 +251,7 @@ static void* take_pool(struct caml_pools* pools, struct caml_pool_shard* shard,
   pool_bits row = row_of(slab->at_once, i);
   pool_bits page = (page_of(pools, i) | row) & ~slab->used;
   void* pool = slab->start + first_bit(row) * CAML_POOL_SIZE;
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   assert(is_sound(slab) && !(slab->used & row));
   if (!((slab->dirty | slab->muzzy) & row)) {
     caml_extents_commit(pools->extents,
@@ -322,13 +287,13 @@ static void* get_from(struct caml_pools* pools, struct caml_pool_shard* shard,
                       unsigned at_once, enum pools_of which) {
   struct caml_slab* slab;
   void* pool = NULL;
-  lock_shard(shard);
+  caml_shard_lock(&shard->lock);
   slab = next_to_take(shard, at_once, NULL);
   if (slab != NULL && which == OTHER_SLABS)
     do slab = next_to_take(shard, at_once, slab);
     while (slab != NULL && slab->used == 0);
   if (slab != NULL) pool = take_pool(pools, shard, slab);
-  unlock_shard(shard);
+  caml_shard_unlock(&shard->lock);
   return pool;
 }
 
@@ -389,6 +354,7 @@ static void populate(struct caml_pools* pools, struct caml_slab** slabs,
   assert(n > 0 && n <= AHEAD);
   if (!caml_extents_populate(pools->extents, slabs[0]->start, size)) return;
   for (unsigned i = 0; i < n; i++) slabs[i]->dirty = FULL;
+  caml_extents_note_ahead(pools->extents);
 }
 
 /* Gets a slab, or several if the heap is growing.  Returns how many; 0 without
@@ -420,10 +386,10 @@ static void* get_from_new_slab(struct caml_pools* pools, unsigned i,
   void* pool;
   if (n == 0) return NULL;
   note_used(pools, i);
-  lock_shard(shard);
+  caml_shard_lock(&shard->lock);
   while (n > 0) link_slab(shard, slabs[--n]);
   pool = take_pool(pools, shard, slabs[0]);
-  unlock_shard(shard);
+  caml_shard_unlock(&shard->lock);
   return pool;
 }
 
@@ -449,7 +415,7 @@ static void purge_row(struct caml_pools* pools, struct caml_slab* slab,
                       pool_bits row, bool by_force) {
   char* p = slab->start + first_bit(row) * CAML_POOL_SIZE;
   size_t size = size_of(row);
-  caml_ranked_mutex_assert_held(&pools->shards[slab->shard].lock);
+  caml_shard_assert_held(&pools->shards[slab->shard].lock);
   assert(is_sound(slab) && !(row & slab->used));
   slab->dirty &= ~row;
   slab->muzzy &= ~row;
@@ -478,7 +444,7 @@ static void purge(struct caml_pools* pools, struct caml_slab* slab,
    for. */
 static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
                       bool by_force) {
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   if (shard->walk == NULL) shard->by_force = false;
   if (by_force || atomic_load(&pools->muzzy_ms) == 0) shard->by_force = true;
   shard->walk = shard->partial;
@@ -490,7 +456,7 @@ static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
     slab->due = 0;
     purge(pools, slab, due & slab->muzzy, true);
     purge(pools, slab, due & slab->dirty, shard->by_force);
-    yield_shard(shard);
+    caml_shard_yield(&shard->lock);
   }
 }
 
@@ -499,7 +465,7 @@ static void purge_due(struct caml_pools* pools, struct caml_pool_shard* shard,
 static void release_slabs(struct caml_pools* pools,
                          struct caml_pool_shard* shard) {
   struct caml_slab* next;
-  caml_ranked_mutex_assert_held(&shard->lock);
+  caml_shard_assert_held(&shard->lock);
   for (struct caml_slab* slab = shard->partial; slab != NULL; slab = next) {
     next = slab->next;
     if (slab->used == 0) {
@@ -509,21 +475,17 @@ static void release_slabs(struct caml_pools* pools,
   }
 }
 
-/* Has half of the decay time passed?  [now] may be before [since]: it was read
-   before the lock was waited for. */
-static bool is_due(uint64_t since, ssize_t ms, uint64_t now) {
-  return ms >= 0 && now >= since + (uint64_t)ms / 2;
-}
-
-/* Twice in the decay time purges what was free the last time, too.  With the
-   lock held. */
+/* Twice in the decay time purges what was free the last time, too, when it has
+   been time to for [late] ms.  With the lock held. */
 static void decay_shard(struct caml_pools* pools,
-                        struct caml_pool_shard* shard, uint64_t now) {
-  bool dirty, muzzy;
-  caml_ranked_mutex_assert_held(&shard->lock);
-  if (atomic_load(&pools->held) > 0) return;
-  dirty = is_due(shard->dirty_since, atomic_load(&pools->dirty_ms), now);
-  muzzy = is_due(shard->muzzy_since, atomic_load(&pools->muzzy_ms), now);
+                        struct caml_pool_shard* shard, uint64_t now,
+                        uint64_t late) {
+  ssize_t dirty_ms = atomic_load(&pools->dirty_ms);
+  ssize_t muzzy_ms = atomic_load(&pools->muzzy_ms);
+  bool dirty = caml_shard_is_due(shard->dirty_since, dirty_ms, now, late);
+  bool muzzy = caml_shard_is_due(shard->muzzy_since, muzzy_ms, now, late);
+  caml_shard_assert_held(&shard->lock);
+  if (atomic_load(pools->held) > 0) return;
   if (!dirty && !muzzy) return;
   if (dirty) shard->dirty_since = now;
   if (muzzy) shard->muzzy_since = now;
@@ -553,7 +515,7 @@ bool caml_pools_put(struct caml_pools* pools, void* pool) {
   i = (unsigned)(((char*)pool - slab->start) / CAML_POOL_SIZE);
   row = row_of(slab->at_once, i);
   assert((uintptr_t)pool % (slab->at_once * CAML_POOL_SIZE) == 0);
-  lock_shard(shard);
+  caml_shard_lock(&shard->lock);
   assert(is_sound(slab) && (slab->used & row) == row);
   if (slab->used == FULL) link_slab(shard, slab);
   slab->used &= ~row;
@@ -565,8 +527,9 @@ bool caml_pools_put(struct caml_pools* pools, void* pool) {
     unlink_slab(shard, slab);
     put_slab(pools, slab);
   }
-  if (++shard->puts % PUTS == 0) decay_shard(pools, shard, now_ms());
-  unlock_shard(shard);
+  if (++shard->puts % CAML_SHARD_PUTS == 0)
+    decay_shard(pools, shard, caml_shard_now(), CAML_SHARD_LATE);
+  caml_shard_unlock(&shard->lock);
   return true;
 }
 
@@ -577,29 +540,19 @@ typedef void (*shard_action)(struct caml_pools* pools,
 static void for_each_shard(struct caml_pools* pools, shard_action action,
                            void* data) {
   for (int i = 0; i < CAML_POOL_SHARDS; i++) {
-    caml_ranked_mutex_lock(&pools->shards[i].lock);
+    caml_ranked_mutex_lock(&pools->shards[i].lock.mutex);
     action(pools, &pools->shards[i], data);
-    caml_ranked_mutex_unlock(&pools->shards[i].lock);
+    caml_ranked_mutex_unlock(&pools->shards[i].lock.mutex);
   }
 }
 
 static void decay_now(struct caml_pools* pools, struct caml_pool_shard* shard,
                       void* now) {
-  decay_shard(pools, shard, *(uint64_t*)now);
-}
-
-void caml_pools_hold_decay(struct caml_pools* pools) {
-  atomic_fetch_add(&pools->held, 1);
-}
-
-void caml_pools_release_decay(struct caml_pools* pools) {
-  int before = atomic_fetch_sub(&pools->held, 1);
-  assert(before > 0);
-  (void)before;
+  decay_shard(pools, shard, *(uint64_t*)now, 0);
 }
 
 void caml_pools_decay(struct caml_pools* pools) {
-  uint64_t now = now_ms();
+  uint64_t now = caml_shard_now();
   for_each_shard(pools, decay_now, &now);
 }
 
@@ -649,8 +602,8 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms) {
 
 static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
                      void* data) {
-  struct caml_free_pools* sum = data;
-  caml_ranked_mutex_assert_held(&shard->lock);
+  struct caml_free_pages* sum = data;
+  caml_shard_assert_held(&shard->lock);
   for (struct caml_slab* slab = shard->partial; slab != NULL;
        slab = slab->next) {
     sum->dirty += size_of(whole_pages(pools, slab->dirty));
@@ -659,51 +612,55 @@ static void add_free(struct caml_pools* pools, struct caml_pool_shard* shard,
   }
 }
 
-struct caml_free_pools caml_pools_free(struct caml_pools* pools) {
-  struct caml_free_pools sum = { 0, 0, 0 };
+struct caml_free_pages caml_pools_free(struct caml_pools* pools) {
+  struct caml_free_pages sum = { 0, 0, 0 };
   for_each_shard(pools, add_free, &sum);
   return sum;
 }
 
-struct caml_free_pools caml_pools_free_locked(struct caml_pools* pools) {
-  struct caml_free_pools sum = { 0, 0, 0 };
+struct caml_free_pages caml_pools_free_locked(struct caml_pools* pools) {
+  struct caml_free_pages sum = { 0, 0, 0 };
   for (int i = 0; i < CAML_POOL_SHARDS; i++)
     add_free(pools, &pools->shards[i], &sum);
   return sum;
 }
 
 bool caml_pools_decays(struct caml_pools* pools) {
-  struct caml_free_pools some = caml_pools_free(pools);
-  return (some.dirty > 0 && atomic_load(&pools->dirty_ms) >= 0)
-    || (some.muzzy > 0 && atomic_load(&pools->muzzy_ms) >= 0);
+  return caml_free_pages_decay(caml_pools_free(pools),
+                               atomic_load(&pools->dirty_ms),
+                               atomic_load(&pools->muzzy_ms));
 }
 
 /* Life */
 
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
-                     struct caml_cache* cache, int flags) {
+                     struct caml_cache* cache, const atomic_int* held,
+                     int flags) {
   size_t page = (size_t)sysconf(_SC_PAGESIZE);
   assert(page <= CAML_SLAB_SIZE && caml_is_power_of_two(page));
   assert(extents != NULL && pools->extents == NULL);
   pools->extents = extents;
   pools->cache = cache;
+  pools->held = held;
   pools->flags = flags;
   pools->per_page =
     page <= CAML_POOL_SIZE ? 1 : (unsigned)(page / CAML_POOL_SIZE);
   pools->dirty_ms = pools->muzzy_ms = -1;
   for (int i = 0; i < CAML_POOL_SHARDS; i++)
-    caml_ranked_mutex_init(&pools->shards[i].lock,
+    caml_ranked_mutex_init(&pools->shards[i].lock.mutex,
                            (enum caml_rank)(CAML_RANK_SHARD + i));
 }
 
+/* As one that gets or puts: a purge lets it have the locks, for which all that
+   get pools wait meanwhile. */
 void caml_pools_lock(struct caml_pools* pools) {
   for (int i = 0; i < CAML_POOL_SHARDS; i++)
-    caml_ranked_mutex_lock(&pools->shards[i].lock);
+    caml_shard_lock(&pools->shards[i].lock);
 }
 
 void caml_pools_unlock(struct caml_pools* pools) {
   for (int i = CAML_POOL_SHARDS - 1; i >= 0; i--)
-    caml_ranked_mutex_unlock(&pools->shards[i].lock);
+    caml_ranked_mutex_unlock(&pools->shards[i].lock.mutex);
 }
 
 /* What the child takes is little at first, whatever its parent took. */
@@ -713,11 +670,9 @@ static void forget_growth(struct caml_pool_shard* shard) {
 }
 
 void caml_pools_postfork_child(struct caml_pools* pools) {
-  atomic_store(&pools->held, 0); /* by a thread that is not here */
   for (int i = 0; i < CAML_POOL_SHARDS; i++) {
-    atomic_store(&pools->shards[i].waiting, 0);
     forget_growth(&pools->shards[i]);
-    caml_ranked_mutex_postfork_child(&pools->shards[i].lock);
+    caml_shard_postfork_child(&pools->shards[i].lock);
   }
 }
 
@@ -727,7 +682,7 @@ void caml_pools_end(struct caml_pools* pools) {
     pools->leaves[i] = NULL;
   }
   for (int i = 0; i < CAML_POOL_SHARDS; i++)
-    caml_ranked_mutex_destroy(&pools->shards[i].lock);
+    caml_ranked_mutex_destroy(&pools->shards[i].lock.mutex);
   memset(pools->shards, 0, sizeof(pools->shards));
   atomic_store(&pools->used, 0);
   pools->extents = NULL;

@@ -36,6 +36,7 @@
 #include <sys/types.h>
 #include "jemalloc_cache.h"
 #include "jemalloc_extents.h"
+#include "jemalloc_shard.h"
 
 /* A table of slabs by their address / CAML_SLAB_SIZE, for 48 bits of address.
    Its leaves are 1 MiB, for 4 GiB each. */
@@ -46,9 +47,7 @@ struct caml_slab; /* see jemalloc_pools.c */
 
 struct caml_pool_shard {
   _Alignas(CAML_CACHE_LINES)
-  struct caml_ranked_mutex lock; /* of what follows; before jemalloc's own */
-  atomic_int waiting;       /* threads that wait for [lock], to get or put a
-                               pool */
+  struct caml_shard_lock lock; /* of what follows */
   struct caml_slab *partial, *last; /* slabs that have free pools, those of
                                        medium pools at the end; the last */
   atomic_uint n_partial, n_medium;  /* how many, of each kind; others look
@@ -68,20 +67,18 @@ struct caml_pools {
   unsigned per_page; /* pools that share a page of the kernel's: 1, or a power
                         of two */
   _Atomic ssize_t dirty_ms, muzzy_ms;
-  atomic_int held; /* > 0: nothing decays */
+  const atomic_int* held; /* > 0: nothing decays */
   _Atomic unsigned used; /* shards from here on never had a slab */
   struct caml_pool_shard shards[CAML_POOL_SHARDS];
   struct caml_slab* _Atomic leaves[CAML_SLABS_ROOT];
 };
 
-/* Bytes in free pools of slabs that are in use.  A free pool that shares a page
-   with one in use is not counted. */
-struct caml_free_pools { size_t dirty, muzzy, retained; };
-
 /* Makes [pools], which is zeroed, ready.  Before a slab is taken the
-   same shard of [cache] is emptied.  [flags] are [mallocx]'s. */
+   same shard of [cache] is emptied.  While [*held] > 0 nothing decays in slabs.
+   [flags] are [mallocx]'s. */
 void caml_pools_init(struct caml_pools* pools, struct caml_extents* extents,
-                     struct caml_cache* cache, int flags);
+                     struct caml_cache* cache, const atomic_int* held,
+                     int flags);
 
 /* [n] pools in one, aligned to that size: 1 or CAML_MEDIUM_POOLS.  NULL if
    there is no memory for a slab.  [shard] is any number, a different one for
@@ -101,14 +98,11 @@ void caml_pools_set_muzzy_decay(struct caml_pools* pools, ssize_t ms);
 void caml_pools_decay(struct caml_pools* pools);
 void caml_pools_purge(struct caml_pools* pools);
 
-/* Between the two nothing decays in slabs.  They nest. */
-void caml_pools_hold_decay(struct caml_pools* pools);
-void caml_pools_release_decay(struct caml_pools* pools);
-
-/* The second is called with all locks, between [caml_pools_lock] and
-   [caml_pools_unlock]. */
-struct caml_free_pools caml_pools_free(struct caml_pools* pools);
-struct caml_free_pools caml_pools_free_locked(struct caml_pools* pools);
+/* What is free in slabs that are in use.  A free pool that shares a page with
+   one in use is not counted.  The second is called with all locks, between
+   [caml_pools_lock] and [caml_pools_unlock]. */
+struct caml_free_pages caml_pools_free(struct caml_pools* pools);
+struct caml_free_pages caml_pools_free_locked(struct caml_pools* pools);
 
 /* Are there free pools that decay will purge some time? */
 bool caml_pools_decays(struct caml_pools* pools);

@@ -127,7 +127,7 @@ static bool watch_below(const char* directory, const char* name,
 /* The innermost that tells: the root of all cgroups has no such file. */
 static bool watch_cgroup(const char* root,
                          struct caml_pressure_source* source) {
-  struct caml_container container;
+  struct caml_container container = { .levels = 0 };
   caml_container_find(root, &container);
   for (unsigned i = 0; i < container.levels; i++)
     if (!container.level[i].v1

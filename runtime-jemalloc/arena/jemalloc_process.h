@@ -15,6 +15,7 @@
 #ifndef CAML_JEMALLOC_PROCESS_H
 #define CAML_JEMALLOC_PROCESS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bytes */
@@ -25,11 +26,13 @@ struct caml_process {
                        kernel cannot take back without swap */
   size_t address_space; /* what RLIMIT_AS counts */
   size_t data;          /* what RLIMIT_DATA counts, and stacks */
+  bool stale;           /* as of an earlier call: the process has no descriptor
+                           left to ask with */
 };
 
 /* From /proc/self/statm: a few microseconds, whatever the size, where smaps
    takes milliseconds a GiB.  The kernel's counters may be off by some dozens of
-   pages a processor.  All zeros where it does not tell. */
+   pages a processor.  All zeros where it does not tell.  From any thread. */
 struct caml_process caml_process_read(void);
 
 #endif /* CAML_JEMALLOC_PROCESS_H */

@@ -51,7 +51,8 @@ enum caml_compaction {
    up; a compaction knows nothing else.
 
    The first is called by one domain, inside the stop-the-world section and
-   after the sweep, before a barrier; the second by any domain after it. */
+   after the sweep, before a barrier; the second by any domain after it.  OCaml
+   5.1 calls the first only, which then does all but decide. */
 void caml_heap_decide_compaction(enum caml_cycle_request request, bool adopted);
 enum caml_compaction caml_heap_compaction(enum caml_cycle_request request);
 

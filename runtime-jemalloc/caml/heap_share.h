@@ -106,10 +106,6 @@ void caml_share_cycle_ended(void);
 
 #else
 
-static inline void caml_share_cycle_ended(void)
-{
-}
-
 static inline bool caml_share_exists(void)
 {
   return false;

@@ -60,8 +60,9 @@ static bool is_ordinary(enum caml_cycle_request request, bool adopted) {
 }
 
 /* What was asked for, or what too much unused memory calls for */
-static enum caml_compaction decide(enum caml_cycle_request request) {
-  if (!caml_heap_is_whole()) return CAML_COMPACTION_NONE;
+static enum caml_compaction decide(enum caml_cycle_request request,
+                                   bool adopted) {
+  if (!adopted || !caml_heap_is_whole()) return CAML_COMPACTION_NONE;
   switch (request) {
     case CAML_CYCLE_COMPACTS: return CAML_COMPACTION_SWEEPS_AVAILABLE;
     case CAML_CYCLE_SWEEPS: return CAML_COMPACTION_SWEEPS_ALL;
@@ -90,10 +91,11 @@ void caml_heap_decide_compaction(enum caml_cycle_request request,
                                 bool adopted) {
   enum caml_compaction compaction;
   caml_share_cycle_ended();
+  caml_heap_limit_cycle_ends();
   note_who_takes_part();
   note_finalisers();
   caml_heap_measure_cycle(is_ordinary(request, adopted));
-  compaction = decide(request);
+  compaction = decide(request, adopted);
   if (request == CAML_CYCLE_MAY_COMPACT
       && compaction == CAML_COMPACTION_SWEEPS_ALL)
     skip_third_cycle();

@@ -66,6 +66,7 @@ static struct caml_overhead_measures measure(size_t in_use) {
     .in_use = in_use,
     .blocks = counted_bytes(&s.heap_stats, SIZE_MAX),
     .counted = counted_bytes(&s.heap_stats, marked),
+    .lost = Bsize_wsize((size_t)s.heap_stats.pool_frag_words),
     .allocated = Bsize_wsize(s.alloc_stats.major_words),
     .known = marked != SIZE_MAX
   };
@@ -114,7 +115,7 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   size_t in_use = in_use_or_little(o);
   bool small = caml_overhead_is_small(o, in_use);
   bool overhead = !small && is_to_be_decided(percent);
-  bool limited = !small && caml_memory_is_limited();
+  bool limited = small ? caml_memory_is_near() : caml_memory_is_limited();
   struct caml_overhead_measures measures = { .in_use = in_use };
   if (!small) caml_pressure_ask_for_thread();
   if (overhead || limited)
@@ -130,12 +131,24 @@ static void consider(struct caml_overhead* o, intnat percent, bool others) {
   if (limited) consider_memory(o, &measures, others);
 }
 
+/* Where there is no compaction nobody waits for one. */
+static intnat max_overhead(void) {
+  return caml_heap_may_compact_unasked()
+    ? caml_heap_knob_get(CAML_KNOB_max_overhead) : CAML_OVERHEAD_NEVER;
+}
+
 /* The cycle after an accelerated one may end with a compaction, and under
    Xmax_overhead=0 each does. */
 void caml_heap_measure_cycle(bool ordinary) {
-  intnat percent = caml_heap_knob_get(CAML_KNOB_max_overhead);
+  intnat percent = max_overhead();
   consider(&caml_collector.overhead, percent, !ordinary);
   caml_heap_survey_next(percent == 0 || caml_collector.overhead.cycles > 0);
+}
+
+/* Does the collector choose how much the slice does? */
+static bool is_automatic(intnat howmuch) {
+  return howmuch == AUTO_TRIGGERED_MAJOR_SLICE
+    || howmuch == GC_CALCULATE_MAJOR_SLICE;
 }
 
 void caml_heap_slice_begins(intnat howmuch, double* extra) {
@@ -145,7 +158,10 @@ void caml_heap_slice_begins(intnat howmuch, double* extra) {
   caml_pressure_slice_begins();
   caml_heap_tell_refused_threads();
   caml_heap_finalise_some();
-  if (howmuch != AUTO_TRIGGERED_MAJOR_SLICE) return;
+  if (!is_automatic(howmuch)) {
+    caml_memory_other_slice_begins();
+    return;
+  }
   *extra += caml_collector.overhead.least_slice;
   part = caml_memory_slice_begins();
   if (part > *extra) *extra = part;

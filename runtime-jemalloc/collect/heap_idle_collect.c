@@ -385,6 +385,10 @@ static uint64_t longest_stop(void) {
   return (uint64_t)caml_heap_knob_get(CAML_KNOB_idle_pause_ms) * NS_PER_MS;
 }
 
+/* A stop is taken to be longer than its CPU time by so much at most.  It may
+   have been the process that was stopped, for hours. */
+#define LONGER 10
+
 /* Its CPU time tells how long the next stop will be; its length would tell what
    other processes did, too. */
 static void compact(struct round* r) {
@@ -398,8 +402,10 @@ static void compact(struct round* r) {
   caml_heap_reset_pacing();
   cpu = caml_idle_own_cpu() - cpu;
   stop = caml_heap_now() - now;
-  if (stop > longest_stop() && caml_idle_is_awaited(idle))
-    note_overlong(cpu = stop);
+  if (stop > longest_stop() && caml_idle_is_awaited(idle)) {
+    note_overlong(stop);
+    cpu = stop < LONGER * cpu ? stop : LONGER * cpu;
+  }
   caml_idle_policy_stopped(&idle->policy, weight(r), cpu);
   atomic_fetch_add(&caml_collector.automatic.idle_compactions, 1);
 }
@@ -583,7 +589,7 @@ static bool decide_and_collect(struct caml_idle* idle) {
 static void end_urgency(struct caml_idle* idle) {
   idle->policy.urgent = false;
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
-  if (caml_relief_take()) caml_relief_end();
+  caml_relief_done(idle->policy.spent);
 }
 
 bool caml_idle_collect(struct caml_idle* idle) {

@@ -18,6 +18,8 @@
 
 #define CAML_INTERNALS
 
+#include <sched.h>
+#include "caml/domain.h"
 #include "caml/fail.h"
 #include "caml/fiber.h"
 #include "caml/finalise.h"
@@ -49,44 +51,159 @@ static size_t needed(mlsize_t wosize) {
     : Bsize_wsize(whsize) + CAML_LARGE_HEADER;
 }
 
-/* Without overflow: [max] >= 0 is a limit, [size] may be anything. */
-static bool fits(size_t size, size_t max) {
-  size_t in_use = caml_heap_in_use() + atomic_load(&caml_heap.in_use.shared);
+/* What the limit is for: the part that is shared at forks too */
+static size_t in_use_of_limit(void) {
+  return caml_heap_in_use() + atomic_load(&caml_heap.in_use.shared);
+}
+
+/* Without overflow: [size] may be anything. */
+static bool fits_beside(size_t in_use, size_t size, size_t max) {
   return in_use <= max && size <= max - in_use;
 }
 
-/* The domain whose last [caml_heap_make_room] found none, though nothing waits
-   that might make some; or NULL */
-static caml_domain_state* _Atomic refused;
+static bool fits(size_t size, size_t max) {
+  return fits_beside(in_use_of_limit(), size, max);
+}
+
+/* Has the last [caml_heap_make_room] found none, though nothing waits that
+   might make some?  Then the block that it was for is refused. */
+static _Thread_local bool refused;
+
+static bool take_refusal(void) {
+  bool is_refused = refused;
+  refused = false;
+  return is_refused;
+}
 
 /* C code whose pointers a collection would break goes past the limit, by an
    eighth and its last block at most, and the program pays at its next safe
    point. */
-static bool may_pass(size_t size, size_t max) {
-  return size <= max && caml_heap_in_use() <= max + max / 8;
+static bool may_pass(size_t in_use, size_t size, size_t max) {
+  return size <= max && in_use <= max + max / 8;
 }
 
-/* Was the block that is asked for refused?  Only its own domain forgets it. */
-static bool take_refusal(void) {
-  caml_domain_state* own = Caml_state;
-  return atomic_compare_exchange_strong(&refused, &own, NULL);
+/* What is asked for is reserved until it is in use: of two blocks for which
+   there is room for one, the first is allocated.  No lock is held meanwhile:
+   the sweep for a block calls finalisers, which may fork, or take a lock that
+   another thread holds while it forks.
+
+   Who has reserved something stops for no other domain before it has its
+   block.  So what is left when all stop, at the end of a cycle, is not wanted
+   any more: a message that was to be unmarshalled was none. */
+static _Atomic size_t reserved_bytes;
+static _Atomic uintnat cycles;
+
+/* The thread's part of that, in [cycle]; in which room was made for [words] */
+static _Thread_local struct {
+  size_t bytes;
+  mlsize_t words;
+  uintnat cycle;
+} own;
+
+void caml_heap_limit_cycle_ends(void) {
+  atomic_store(&reserved_bytes, 0);
+  atomic_fetch_add(&cycles, 1);
 }
 
-/* One at a time under a limit: of two blocks for which there is room for one,
-   one is allocated. */
+static void forget_what_is_over(void) {
+  uintnat cycle = atomic_load(&cycles);
+  if (own.cycle == cycle) return;
+  own.bytes = own.words = 0;
+  own.cycle = cycle;
+}
+
+/* Returns what is reserved already. */
+static size_t reserve(size_t size) {
+  CAMLassert(own.cycle == atomic_load(&cycles));
+  own.bytes += size;
+  return atomic_fetch_add(&reserved_bytes, size);
+}
+
+static void unreserve(size_t size) {
+  CAMLassert(own.cycle == atomic_load(&cycles) && size <= own.bytes);
+  atomic_fetch_sub(&reserved_bytes, size);
+  own.bytes -= size;
+}
+
+/* For one domain at a time all garbage is collected.  What it wants is left to
+   it: else another, at work between two cycles, would take what they free. */
+static _Atomic size_t wanted_bytes; /* 0: there is none */
+static _Thread_local bool is_first;
+
+static bool become_first(size_t size) {
+  size_t none = 0;
+  CAMLassert(size > 0 && !is_first);
+  return is_first = atomic_compare_exchange_strong(&wanted_bytes, &none, size);
+}
+
+static void leave_it_to_others(void) {
+  CAMLassert(is_first);
+  is_first = false;
+  atomic_store(&wanted_bytes, 0);
+}
+
+void caml_heap_limit_postfork_child(void) {
+  forget_what_is_over();
+  atomic_store(&reserved_bytes, own.bytes);
+  if (!is_first) atomic_store(&wanted_bytes, 0);
+}
+
+/* Beside what others are to have.  That is read first: then it is in use. */
+static bool has_room(size_t size, size_t max) {
+  size_t others = atomic_load(&reserved_bytes);
+  if (!is_first) others += atomic_load(&wanted_bytes);
+  return fits_beside(others + in_use_of_limit(), size, max);
+}
+
+/* For a block of [words], or several of so many together, if there is room */
+static bool reserve_room(size_t size, mlsize_t words, size_t max) {
+  forget_what_is_over();
+  unreserve(own.bytes);
+  own.words = 0;
+  if (!has_room(size, max)) return false;
+  if (!fits_beside(reserve(size) + in_use_of_limit(), size, max)) {
+    unreserve(size);
+    return false;
+  }
+  own.words = words;
+  return true;
+}
+
+/* [size] bytes, for which room was reserved if any was, are in use. */
+static void note_in_use(size_t size) {
+  forget_what_is_over();
+  unreserve(size < own.bytes ? size : own.bytes);
+}
+
+/* No room was made. */
+static value* alloc_if_it_fits(struct caml_heap_state* heap, mlsize_t wosize,
+                               tag_t tag, reserved_t reserved, size_t max
+                               CAML_HEAP_PINNED_PARAMETER) {
+  size_t size = needed(wosize), before = own.bytes, in_use = reserve(size);
+  bool is_refused = take_refusal();
+  value* block = NULL;
+  in_use += in_use_of_limit();
+  if (fits_beside(in_use, size, max)
+      || (!is_refused && may_pass(in_use, size, max)))
+    block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
+  if (own.bytes > before) unreserve(own.bytes - before);
+  return block;
+}
+
 static value* alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
                              tag_t tag, reserved_t reserved
                              CAML_HEAP_PINNED_PARAMETER) {
-  size_t max = limit(), size = needed(wosize);
-  bool is_refused;
-  value* block = NULL;
+  size_t max = limit();
+  mlsize_t words = Whsize_wosize(wosize);
+  value* block;
   if (max == 0)
     return caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
-  is_refused = take_refusal();
-  caml_ranked_mutex_lock(&caml_heap.limit_lock);
-  if (fits(size, max) || (!is_refused && may_pass(size, max)))
-    block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
-  caml_ranked_mutex_unlock(&caml_heap.limit_lock);
+  forget_what_is_over();
+  if (words > own.words)
+    return alloc_if_it_fits(heap, wosize, tag, reserved, max CAML_HEAP_PINNED);
+  block = caml_shared_try_alloc(heap, wosize, tag, reserved CAML_HEAP_PINNED);
+  own.words -= words;
+  if (own.words == 0) unreserve(own.bytes);
   return block;
 }
 
@@ -106,7 +223,7 @@ value* caml_heap_try_alloc(struct caml_heap_state* heap, mlsize_t wosize,
   bool fill = is_to_be_filled(wosize, tag);
   value* block = alloc_in_limit(heap, wosize, tag, reserved CAML_HEAP_PINNED);
   if (fill && block != NULL)
-    caml_arena_populate(block, Bsize_wsize(wosize));
+    caml_heap_populate(block, Bsize_wsize(wosize));
   return block;
 }
 
@@ -123,13 +240,11 @@ static void compact(void) {
   caml_heap_reset_pacing();
 }
 
-/* Collects all garbage, and compacts if that is not enough for [size] bytes
-   more.  Is there room now? */
-static bool make_room(size_t size, size_t max) {
+/* Collects all garbage, and compacts if that does not make room. */
+static void make_room(size_t size, size_t max) {
   collect();
-  if (!fits(size, max) && caml_heap_may_compact_unasked()) compact();
+  if (!has_room(size, max) && caml_heap_may_compact_unasked()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
-  return fits(size, max);
 }
 
 /* Finalisers may make room, when OCaml code may run. */
@@ -137,11 +252,25 @@ static bool finalisers_wait(void) {
   return Caml_state->final_info->todo_head != NULL;
 }
 
-static void make_room_in_heap(size_t size) {
-  size_t max = limit();
-  if (max == 0 || fits(size, max)) return;
-  if (size > max || (!make_room(size, max) && !finalisers_wait()))
-    atomic_store(&refused, Caml_state);
+/* Returns false if there is another. */
+static bool make_room_as_first(size_t size, mlsize_t words, size_t max) {
+  if (!become_first(size)) return false;
+  make_room(size, max);
+  refused = !reserve_room(size, words, max) && !finalisers_wait();
+  leave_it_to_others();
+  return true;
+}
+
+static void make_room_in_heap(mlsize_t wosize) {
+  size_t max = limit(), size = needed(wosize);
+  mlsize_t words = Whsize_wosize(wosize);
+  refused = max != 0 && size > max;
+  if (max == 0 || refused) return;
+  while (!reserve_room(size, words, max)
+         && !make_room_as_first(size, words, max)) {
+    caml_handle_gc_interrupt();
+    sched_yield();
+  }
 }
 
 static void make_room_in_process(size_t size) {
@@ -153,10 +282,11 @@ static void make_room_in_process(size_t size) {
   caml_memory_made_room(caml_heap_now() - began);
 }
 
+/* Small blocks, which a message may have, go to the minor heap. */
 void caml_heap_make_room(mlsize_t wosize) {
-  size_t size = needed(wosize);
-  make_room_in_process(size);
-  make_room_in_heap(size);
+  if (wosize <= Max_young_wosize) return;
+  make_room_in_process(needed(wosize));
+  make_room_in_heap(wosize);
 }
 
 #ifdef NATIVE_CODE
@@ -218,7 +348,7 @@ static void purge_in_limit(size_t size, size_t max) {
   size_t step = max / LOOK_PART, in_use;
   if (atomic_fetch_add(&taken, size) + size < step) return;
   atomic_store(&taken, 0);
-  in_use = caml_heap_in_use() + step;
+  in_use = in_use_of_limit() + step;
   if (in_use > max || caml_arena_unused(&caml_heap.arena) > max - in_use)
     caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
 }
@@ -228,6 +358,7 @@ static void purge_in_limit(size_t size, size_t max) {
 void caml_heap_note_taken(size_t size) {
   size_t max = limit();
   if (max == 0) return;
+  note_in_use(size);
   purge_in_limit(size, max);
   if (fits(0, max)) return;
   atomic_store(&passed, true);
@@ -237,9 +368,9 @@ void caml_heap_note_taken(size_t size) {
 /* What is promoted meanwhile is not taken by the program. */
 static bool keeps_limit(void) {
   size_t max = limit();
-  bool keeps = max == 0 || fits(0, max) || make_room(0, max);
+  if (max != 0 && !fits(0, max)) make_room(0, max);
   atomic_store(&passed, false);
-  return keeps;
+  return max == 0 || fits(0, max);
 }
 
 static void give_back(void) {
@@ -247,29 +378,45 @@ static void give_back(void) {
   caml_heap_trim_malloc();
 }
 
-/* All that can be done for the process is */
+/* All that can be done for the process is, one thing after the other, until it
+   fits. */
 static bool keeps_memory(void) {
-  collect();
-  if (caml_heap_may_compact_unasked()) compact();
+  for (int i = 0; i < 3; i++) {
+    caml_heap_finish_cycle(false);
+    caml_heap_reset_pacing();
+    give_back();
+    if (caml_memory_fits()) return true;
+  }
+  if (!caml_heap_may_compact_unasked()) return false;
+  compact();
   give_back();
   return caml_memory_fits();
 }
 
 /* Finalisers, and the alarms of the library's [on_limit], may make room: they
-   run without being told of the limit, unless they go past it further. */
-static caml_heap_result check(bool (*keeps)(void)) {
+   run without being told of the limit, unless they go past it further.  *[told]
+   becomes true with Out_of_memory, and stays with an exception of theirs. */
+static caml_heap_result check(bool (*keeps)(void), bool* told) {
   caml_heap_result called;
   if (keeps()) return CAML_HEAP_NO_EXCEPTION;
   called = caml_final_do_calls_res();
   if (caml_result_is_exception(called)) return called;
   if (keeps() || !may_raise()) return CAML_HEAP_NO_EXCEPTION;
+  *told = true;
   return Result_exception(out_of_memory());
 }
 
+/* By one domain: the others go on.  Instead of a finaliser's exception it is
+   told at the next safe point.  While it is, other threads may run. */
 static caml_heap_result check_memory(void) {
-  caml_heap_result result = check(keeps_memory);
-  caml_memory_told(caml_result_is_exception(result));
-  return result;
+  bool told = false;
+  caml_heap_result result = check(keeps_memory, &told);
+  if (caml_result_is_exception(result) && !told) {
+    caml_memory_put_back();
+    return result;
+  }
+  caml_memory_told(told);
+  return told ? Result_exception(out_of_memory()) : CAML_HEAP_NO_EXCEPTION;
 }
 
 /* Finalisers may be what makes room: not they are told, but the program, at the
@@ -311,10 +458,13 @@ static caml_heap_result check_pressure(void) {
 }
 
 caml_heap_result caml_heap_check_limit(void) {
+  bool told = false;
   caml_heap_result result = CAML_HEAP_NO_EXCEPTION;
-  if (atomic_load(&passed)) result = check(keeps_limit);
-  if (!caml_result_is_exception(result) && caml_memory_is_exhausted()
-      && !in_finaliser())
+  if (caml_memory_wants_slice()) caml_request_major_slice(0);
+  caml_memory_end_late_cycle();
+  if (atomic_load(&passed)) result = check(keeps_limit, &told);
+  if (!caml_result_is_exception(result) && !in_finaliser()
+      && caml_memory_take_exhausted())
     result = check_memory();
   if (!caml_result_is_exception(result) && caml_relief_waits())
     result = check_pressure();

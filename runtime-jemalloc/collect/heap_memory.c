@@ -28,6 +28,7 @@
 #include "caml/shared_heap.h"
 #include "caml/signals.h"
 #include "heap_collect.h"
+#include "heap_cycles.h"
 #include "heap_jemalloc.h"
 #include "heap_leftovers.h"
 #include "heap_memory.h"
@@ -57,6 +58,8 @@ static struct {
   struct caml_container container;
   const char* by; /* who sets the limit: the directory of a cgroup, the name of
                      an rlimit, or "" */
+  uint64_t working; /* a bit for each domain that has allocated in the cycle, by
+                       its number modulo 64 */
   size_t most, told; /* what is set there, and what was last told of it, 0 if
                         nothing was */
   uint64_t found, looked; /* when cgroups were looked for, and limits read,
@@ -65,15 +68,21 @@ static struct {
                                  ns */
   _Atomic uint64_t next;  /* when the next look is due, ns */
   _Atomic size_t enough;  /* bytes in use from which on it is, too */
+  _Atomic size_t left;    /* bytes allocated for which no slice has been asked
+                             for yet */
   _Atomic size_t large;   /* of a block that there is to be room for, bytes */
   _Atomic bool some;      /* there is a limit */
+  _Atomic bool near;      /* The process was near it when it was last seen. */
+  _Atomic bool late;      /* see caml_memory_end_late_cycle */
+  _Atomic bool slice_wanted; /* see caml_heap_note_grown */
   _Atomic bool exhausted, trim;
+  _Atomic bool taken;     /* [exhausted], by one that looks what can be done */
   bool reported;
 } memory = { .by = "" };
 
 struct caml_memory_shown caml_memory_shown;
 
-/* When the thread's slice began, ns; 0: none has */
+/* When the thread's slice began, by its CPU time, ns; 0: none has */
 static _Thread_local uint64_t slice_began;
 
 static intnat setting(void) {
@@ -82,6 +91,10 @@ static intnat setting(void) {
 
 bool caml_memory_is_limited(void) {
   return setting() != 0;
+}
+
+bool caml_memory_is_near(void) {
+  return caml_memory_is_limited() && atomic_load(&memory.near);
 }
 
 /* The limits */
@@ -210,6 +223,7 @@ static void schedule(uint64_t now, size_t in_use) {
   atomic_store(&memory.enough, in_use + left / LOOK_PART);
   atomic_store(&memory.next, now + (near ? NEAR : FAR));
   atomic_store(&memory.large, soft / LARGE_PART);
+  atomic_store(&memory.near, near);
   atomic_store(&memory.some, soft != CAML_MEMORY_NO_LIMIT);
 }
 
@@ -223,17 +237,25 @@ static void look_at_limits(const struct caml_process* p, uint64_t now) {
   tell_limit();
 }
 
+static size_t seen_beside_heap(void) {
+  const struct caml_memory_seen* s = &memory.policy.seen;
+  return less(s->process, s->in_use + s->unused);
+}
+
 /* Free pages are counted near the limit only: that takes longer than all the
-   rest.  Else they are taken for what is beside the heap. */
+   rest.  Else they are taken for what is beside the heap, which is what it was
+   where the process is not known. */
 static void look(uint64_t now) {
   struct caml_process p = caml_process_read();
   struct caml_memory_seen seen = {
     .now = now, .process = p.anonymous, .in_use = caml_heap_in_use()
   };
   caml_ranked_mutex_assert_held(&memory.lock);
+  if (p.stale) seen.process = seen_beside_heap() + seen.in_use;
   look_at_limits(&p, now);
-  if (caml_memory_policy_is_near(&memory.policy, p.anonymous))
+  if (caml_memory_policy_is_near(&memory.policy, seen.process))
     seen.unused = caml_arena_unused(&caml_heap.arena);
+  if (p.stale) seen.process += seen.unused;
   caml_memory_policy_see(&memory.policy, seen);
   show();
   schedule(now, seen.in_use);
@@ -298,33 +320,100 @@ static bool is_left_out(void) {
         || caml_heap_now() < atomic_load(&memory.next));
 }
 
+/* Of the thread, never 0 */
+static uint64_t cpu(void) {
+  return caml_heap_clock(CLOCK_THREAD_CPUTIME_ID) + 1;
+}
+
+static size_t allocated(void) {
+  return Bsize_wsize(Caml_state->allocated_words);
+}
+
+/* As a rule nothing: those that wait for others do many such slices. */
+void caml_memory_other_slice_begins(void) {
+  size_t bytes = allocated();
+  if (bytes > 0 && caml_memory_is_limited() && atomic_load(&memory.some))
+    atomic_fetch_add(&memory.left, bytes);
+}
+
 double caml_memory_slice_begins(void) {
   uint64_t now;
   double part;
   bool purges = false;
   slice_began = 0;
   if (!caml_memory_is_limited() || is_left_out()) return 0.0;
-  slice_began = now = caml_heap_now();
+  slice_began = cpu();
+  now = caml_heap_now();
   lock();
+  if (allocated() > 0) memory.working |= (uint64_t)1 << Caml_state->id % 64;
   if (is_due(now)) {
     look(now);
     purges = caml_memory_policy_purges(&memory.policy);
   }
-  part = caml_memory_policy_slice(&memory.policy,
-                                  Bsize_wsize(Caml_state->allocated_words));
+  part = caml_memory_policy_slice(&memory.policy, allocated()
+                                  + atomic_exchange(&memory.left, 0));
   part = of_domain(part);
   unlock();
   give_back(purges);
   return part;
 }
 
+/* Is the cycle late then? */
+static bool note_slice(uint64_t began) {
+  bool late;
+  lock();
+  caml_memory_policy_collected(&memory.policy, cpu() - began);
+  late = caml_memory_policy_is_late(&memory.policy);
+  unlock();
+  return late;
+}
+
+/* What is left to do is not this domain's, but one that waits may have to do
+   it. */
+static bool has_done_its_part(void) {
+  return Caml_state->sweeping_done && Caml_state->marking_done
+    && atomic_load(&caml_num_domains_running) > 1;
+}
+
 void caml_memory_slice_ends(void) {
   uint64_t began = slice_began;
   if (began == 0) return;
   slice_began = 0;
+  if (!note_slice(began) || !has_done_its_part()) return;
+  atomic_store(&memory.late, true);
+  caml_set_action_pending(Caml_state);
+}
+
+/* A cycle ends when each domain has done its part.  One that waits does none
+   but what minor collections have it do: so all work that the limit asks for
+   was done, and the cycle goes on. */
+void caml_memory_end_late_cycle(void) {
+  uint64_t began;
+  bool late;
+  if (!atomic_load_explicit(&memory.late, memory_order_relaxed)
+      || !atomic_exchange(&memory.late, false))
+    return;
+  began = cpu();
   lock();
-  caml_memory_policy_collected(&memory.policy, caml_heap_now() - began);
+  late = caml_memory_policy_is_late(&memory.policy);
   unlock();
+  if (!late) return;
+  caml_heap_finish_cycle(false);
+  note_slice(began);
+}
+
+/* Domains that end allocate without a slice. */
+void caml_heap_note_grown(void) {
+  if (!caml_memory_is_limited() || !atomic_load(&memory.some)
+      || caml_heap_in_use() < atomic_load(&memory.enough)
+      || atomic_exchange(&memory.slice_wanted, true))
+    return;
+  caml_heap_interrupt_all();
+}
+
+bool caml_memory_wants_slice(void) {
+  return atomic_load_explicit(&memory.slice_wanted, memory_order_relaxed)
+    && atomic_exchange(&memory.slice_wanted, false);
 }
 
 /* Cycles */
@@ -340,11 +429,14 @@ bool caml_memory_cycle_ended(const struct caml_overhead_measures* measures,
   struct caml_memory_cycle cycle = {
     .now = caml_heap_now(), .in_use = measures->in_use,
     .blocks = measures->blocks, .marked = measures->counted,
-    .allocated = measures->allocated, .may_compact = may_compact
+    .lost = measures->lost, .allocated = measures->allocated,
+    .may_compact = may_compact
   };
   bool compacts;
   lock();
   if (is_due(cycle.now)) look(cycle.now);
+  cycle.domains = (unsigned)__builtin_popcountll(memory.working);
+  memory.working = 0;
   compacts = caml_memory_policy_cycle_ended(&memory.policy, &cycle);
   atomic_store(&memory.trim, caml_memory_policy_purges(&memory.policy));
   note_exhausted();
@@ -395,8 +487,18 @@ void caml_memory_made_room(uint64_t ns) {
 
 /* The program is told */
 
-bool caml_memory_is_exhausted(void) {
-  return atomic_load(&memory.exhausted);
+/* It may have been told since it was looked at. */
+bool caml_memory_take_exhausted(void) {
+  if (!atomic_load(&memory.exhausted) || atomic_exchange(&memory.taken, true))
+    return false;
+  if (atomic_load(&memory.exhausted)) return true;
+  atomic_store(&memory.taken, false);
+  return false;
+}
+
+void caml_memory_put_back(void) {
+  atomic_store(&memory.taken, false);
+  caml_set_action_pending(Caml_state);
 }
 
 static void print_part(const char* what, size_t bytes) {
@@ -424,21 +526,39 @@ static size_t print_malloced(size_t stack) {
 }
 
 /* What is where, by what was last seen */
-static void report(void) {
-  const struct caml_memory_policy* p = &memory.policy;
-  size_t heap = p->seen.in_use, stack = stack_size();
-  size_t minor = Bsize_wsize(Caml_state->minor_heap_wsz)
+struct report {
+  struct caml_memory_policy policy;
+  size_t stack, minor;
+};
+
+static void take_report(struct report* r) {
+  caml_ranked_mutex_assert_held(&memory.lock);
+  r->policy = memory.policy;
+  r->stack = stack_size();
+  r->minor = Bsize_wsize(Caml_state->minor_heap_wsz)
     * (size_t)atomic_load(&caml_num_domains_running);
-  size_t known = heap + p->seen.unused + minor;
+}
+
+static void print(const struct report* r) {
+  const struct caml_memory_policy* p = &r->policy;
+  size_t heap = p->seen.in_use;
+  size_t known = heap + p->seen.unused + r->minor;
   fprintf(stderr, "Out of memory: the process takes %zu MiB, and may take %zu "
           "(Xmemory_limit)\n", p->seen.process >> 20, p->limits.soft >> 20);
   print_part("blocks of the major heap that live", p->marked);
   print_part("the rest of the major heap", less(heap, p->marked));
-  print_part("minor heaps", minor);
-  print_part("the stack that runs", stack);
-  known += print_malloced(stack);
+  print_part("minor heaps", r->minor);
+  print_part("the stack that runs", r->stack);
+  known += print_malloced(r->stack);
   print_part("the rest: stacks of threads, mapped memory",
              less(p->seen.process, known));
+}
+
+/* Who reads may be slow, and other domains work meanwhile. */
+static void report(const struct report* r) {
+  caml_enter_blocking_section_no_pending();
+  print(r);
+  caml_leave_blocking_section();
 }
 
 bool caml_memory_fits(void) {
@@ -451,14 +571,17 @@ bool caml_memory_fits(void) {
 }
 
 void caml_memory_told(bool out_of_memory) {
+  struct report r;
+  bool reports;
   lock();
-  if (out_of_memory && !memory.reported) {
-    memory.reported = true;
-    report();
-  }
+  reports = out_of_memory && !memory.reported;
+  if (reports) take_report(&r);
+  memory.reported |= reports;
   caml_memory_policy_told(&memory.policy);
   atomic_store(&memory.exhausted, false);
+  atomic_store(&memory.taken, false);
   unlock();
+  if (reports) report(&r);
 }
 
 void caml_memory_state(bool now, struct caml_memory_state* state) {
@@ -506,6 +629,12 @@ void caml_memory_postfork_parent(void) {
 
 void caml_memory_postfork_child(void) {
   caml_ranked_mutex_postfork_child(&memory.lock);
+  caml_memory_policy_forked(&memory.policy);
+  atomic_store(&memory.exhausted, false);
+  atomic_store(&memory.taken, false);
+  atomic_store(&memory.late, false);
+  atomic_store(&memory.slice_wanted, false);
+  atomic_store(&memory.left, 0);
   slice_began = 0;
   look_at_all_again();
 }

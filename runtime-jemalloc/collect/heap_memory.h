@@ -31,11 +31,26 @@ void caml_memory_init(void);
    more.  Gives free pages back.  With the domain lock. */
 double caml_memory_slice_begins(void);
 
-/* It has ended.  Nothing happens if it did not begin so. */
+/* A slice begins whose work is fixed: [Gc.major_slice] with a number, or one of
+   a domain that waits for another.  What the domain has allocated counts for
+   the next slice of any domain that begins as above.  With the domain lock. */
+void caml_memory_other_slice_begins(void);
+
+/* The first has ended.  Nothing happens if it did not begin so. */
 void caml_memory_slice_ends(void);
 
-/* Are cycles to be measured? */
+/* Ends the cycle if it goes on though all work that the limit asks for was
+   done.  By a domain, at a safe point. */
+void caml_memory_end_late_cycle(void);
+
+/* Is a slice to look at the process, since the heap has grown without one?
+   Then the caller, a domain at a safe point, is the one to do it. */
+bool caml_memory_wants_slice(void);
+
+/* Are cycles to be measured?  The second: of a small heap, too, since the
+   process is near its limit. */
 bool caml_memory_is_limited(void);
+bool caml_memory_is_near(void);
 
 /* A cycle has ended, [may_compact] with a compaction.  Is it to?  By one
    domain, inside the stop-the-world section. */
@@ -48,13 +63,15 @@ bool caml_memory_cycle_ended(const struct caml_overhead_measures* measures,
 bool caml_memory_wants_room(size_t size);
 void caml_memory_made_room(uint64_t ns);
 
-/* Does what lives not fit, for so long that the program is to be told?  The
-   second looks again, when all has been done: is there room now?  The third
-   ends it: if the program gets [Out_of_memory], with a report the first
-   time. */
-bool caml_memory_is_exhausted(void);
+/* Does what lives not fit, for so long that the program is to be told?  Says so
+   to the first domain that asks, which does what can be done and then calls one
+   of the last two.  The second looks again: is there room now?  The third ends
+   it: if the domain gets [Out_of_memory], with a report the first time.  The
+   fourth leaves it to the next safe point of any domain. */
+bool caml_memory_take_exhausted(void);
 bool caml_memory_fits(void);
 void caml_memory_told(bool out_of_memory);
+void caml_memory_put_back(void);
 
 /* What the process takes, and its limits: looked at now if [now], else when it
    last was.  No limits if none are kept.  From any thread. */

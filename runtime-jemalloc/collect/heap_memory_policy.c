@@ -33,6 +33,9 @@
 #define SELDOM 8
 #define SELDOM_PART 4
 
+/* Allocation that is not known */
+#define NO_COUNT UINT64_MAX
+
 /* What lives is past a limit from one part in so many below it on. */
 #define LIVE_PART 10
 
@@ -169,6 +172,14 @@ static double growth_of_others(struct caml_memory_policy* p) {
   return now > before ? (double)(now - before) : 0.0;
 }
 
+/* By how much the heap has grown in this cycle beyond [bytes] and what is
+   spent.  A domain that ends tells nobody what it has allocated. */
+static double unknown_growth(const struct caml_memory_policy* p,
+                             double bytes) {
+  double grown = (double)p->seen.in_use - (double)p->in_use_at;
+  return max2(grown - p->spent - bytes, 0.0);
+}
+
 /* So much of what is left of the cycle's work as the slice takes of what is
    left of the budget.  A cycle that has not ended with its budget goes on at
    the same pace. */
@@ -185,13 +196,14 @@ static bool is_past_hard(const struct caml_memory_policy* p) {
     && p->seen.process > hard + hard / LAST_PART;
 }
 
-/* Past the hard limit each slice ends a cycle: there is no time for
-   estimates. */
+/* Past the hard limit each slice that has something to tell ends a cycle: there
+   is no time for estimates. */
 double caml_memory_policy_slice(struct caml_memory_policy* p,
                                 size_t allocated) {
   double bytes = (double)allocated + growth_of_others(p), part;
   if (!is_limited(p) || !p->known) return 0.0;
-  part = is_past_hard(p) ? 1.0 : part_for(p, bytes);
+  bytes += unknown_growth(p, bytes);
+  part = bytes > 0.0 && is_past_hard(p) ? 1.0 : part_for(p, bytes);
   p->spent += bytes;
   p->promised += part;
   return part;
@@ -201,9 +213,11 @@ void caml_memory_policy_collected(struct caml_memory_policy* p, uint64_t ns) {
   p->collected += ns;
 }
 
-/* The cycle's times, into those of recent ones */
-static void note_times(struct caml_memory_policy* p, uint64_t now) {
-  double all = (double)(now - p->ended), collecting = (double)p->collected;
+/* The cycle's times, of all domains together, into those of recent ones */
+static void note_times(struct caml_memory_policy* p,
+                       const struct caml_memory_cycle* c) {
+  double all = (double)(c->now - p->ended) * max2((double)c->domains, 1.0);
+  double collecting = (double)p->collected;
   p->cycles = p->cycles / 2 + 1;
   p->collecting = p->collecting / 2 + collecting;
   p->working = p->working / 2 + max2(all - collecting, 0.0);
@@ -232,16 +246,27 @@ static size_t marked(struct caml_memory_policy* p,
   return min_size(max_size(c->marked, grown), older);
 }
 
+/* In the cycle.  The count falls for a while when a domain ends. */
+static size_t take_allocated(struct caml_memory_policy* p, uint64_t count) {
+  uint64_t before = p->allocated_at;
+  if (before == NO_COUNT) {
+    p->allocated_at = count;
+    return 0;
+  }
+  if (count <= before) return 0;
+  p->allocated_at = count;
+  return (size_t)(count - before);
+}
+
 static void note_cycle(struct caml_memory_policy* p,
                        const struct caml_memory_cycle* c) {
-  uint64_t before = p->known ? p->allocated_at : 0;
-  size_t allocated =
-    c->allocated > before ? (size_t)(c->allocated - before) : 0;
+  size_t allocated = take_allocated(p, c->allocated);
   p->marked = marked(p, c, allocated);
   p->allocated = allocated;
-  if (p->known) note_times(p, c->now);
+  if (p->known) note_times(p, c);
   p->waste = less(c->in_use, c->blocks + allocated / 2);
-  p->allocated_at = c->allocated;
+  p->lost = min_size(c->lost, p->waste);
+  p->in_use_at = c->in_use;
   p->ended = c->now;
   p->collected = 0;
   p->spent = p->promised = 0.0;
@@ -297,15 +322,16 @@ static void note_past(struct caml_memory_policy* p, uint64_t ns) {
    collection the rest.  As much as that is worth a compaction in each cycle;
    less, if it does not come back at once. */
 static bool is_worth_compacting(const struct caml_memory_policy* p) {
+  size_t brings = p->waste - p->lost;
   double rest = spare(p, p->limits.soft);
   if (p->since_compaction >= SELDOM) rest /= SELDOM_PART;
-  return p->waste >= LEAST_WASTE && (double)p->waste >= rest;
+  return brings >= LEAST_WASTE && (double)brings >= rest;
 }
 
 static bool decide_compaction(struct caml_memory_policy* p, bool may_compact) {
   bool compacts = may_compact && is_worth_compacting(p);
   p->since_compaction = compacts ? 0 : p->since_compaction + 1;
-  if (compacts) p->waste = 0;
+  if (compacts) p->waste = p->lost;
   return compacts;
 }
 
@@ -332,6 +358,16 @@ bool caml_memory_policy_purges(const struct caml_memory_policy* p) {
 bool caml_memory_policy_is_near(const struct caml_memory_policy* p,
                                 size_t process) {
   return is_limited(p) && process > p->limits.soft / 2;
+}
+
+void caml_memory_policy_forked(struct caml_memory_policy* p) {
+  p->allocated_at = NO_COUNT;
+  p->collected = 0;
+  caml_memory_policy_told(p);
+}
+
+bool caml_memory_policy_is_late(const struct caml_memory_policy* p) {
+  return is_limited(p) && p->known && p->promised >= 1.0;
 }
 
 bool caml_memory_policy_fits(const struct caml_memory_policy* p) {

@@ -79,7 +79,13 @@ struct caml_memory_cycle {
                          */
   size_t marked;      /* in blocks that are known to have been marked; [blocks]
                          if nothing is known */
-  uint64_t allocated; /* since the program began */
+  size_t lost;        /* in pools, but to what is free in them: to their headers
+                         and to the sizes of blocks.  No compaction brings
+                         it. */
+  uint64_t allocated; /* since the program began, as far as known: what a
+                         domain that ends has allocated may come later */
+  unsigned domains;   /* that have allocated in it: each has its time.  Those
+                         that wait have none. */
   bool may_compact;
 };
 
@@ -95,7 +101,10 @@ struct caml_memory_policy {
   size_t waste;          /* in pools and not in blocks at the cycle's end, but
                             for half of [allocated], which the blocks had more
                             in its middle */
-  uint64_t allocated_at; /* the program's allocation by its end */
+  size_t lost;           /* of it, what no compaction brings */
+  uint64_t allocated_at; /* the program's allocation by its end; NO_COUNT: not
+                            known */
+  size_t in_use_at;
   uint64_t ended;
   size_t allocated;      /* in it */
   /* Beside the heap: the least in this cycle and in the last, since bigarrays
@@ -125,11 +134,13 @@ void caml_memory_policy_see(struct caml_memory_policy* policy,
 
 /* The part of a cycle's work, 0 to 1, that goes with [allocated] bytes since
    the last slice: of all blocks, and of what is beside the heap by what was
-   seen.  0: the limits ask for nothing. */
+   seen.  What the heap has grown by counts, whoever tells of it.  0: the limits
+   ask for nothing. */
 double caml_memory_policy_slice(struct caml_memory_policy* policy,
                                 size_t allocated);
 
-/* A slice has taken so long. */
+/* A slice has taken so long, of its thread's CPU time: a process that is
+   stopped meanwhile has not collected. */
 void caml_memory_policy_collected(struct caml_memory_policy* policy,
                                   uint64_t ns);
 
@@ -138,7 +149,14 @@ void caml_memory_policy_collected(struct caml_memory_policy* policy,
 bool caml_memory_policy_cycle_ended(struct caml_memory_policy* policy,
                                     const struct caml_memory_cycle* cycle);
 
+/* In a forked child, whose clock and counts begin anew */
+void caml_memory_policy_forked(struct caml_memory_policy* policy);
+
 /* What follows changes nothing. */
+
+/* Has all of the cycle's work been asked for, and it goes on?  A domain that
+   waits has not done its part. */
+bool caml_memory_policy_is_late(const struct caml_memory_policy* policy);
 
 /* Do free pages go back at once? */
 bool caml_memory_policy_purges(const struct caml_memory_policy* policy);

@@ -35,6 +35,7 @@ struct caml_overhead_measures {
                          */
   size_t counted;     /* in blocks counted as marked, if that is [known]; else
                          [blocks] */
+  size_t lost;        /* in pools, to their headers and the sizes of blocks */
   uint64_t allocated; /* since the program began */
   bool known;
 };

@@ -19,9 +19,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-#include "caml/domain.h"
 #include "caml/misc.h"
-#include "caml/version.h"
+#include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_pressure.h"
@@ -62,21 +61,13 @@ static bool is_on(void) {
 
 /* The thread */
 
-/* On OCaml 5.1 no other thread can interrupt a domain: the program looks when
-   it next fills a minor heap. */
-static void interrupt_program(void) {
-#if OCAML_VERSION >= 50200
-  caml_interrupt_all_signal_safe();
-#endif
-}
-
 /* Without the lock: to purge takes a while, and nothing here is needed. */
 static void relieve(void) {
   caml_ranked_mutex_assert_held(&pressure.lock);
   unlock();
   if (is_on() && caml_relief_begin()) {
     caml_idle_collect_soon(&caml_heap_idle);
-    interrupt_program();
+    caml_heap_interrupt_all();
   }
   lock();
 }

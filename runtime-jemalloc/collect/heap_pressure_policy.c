@@ -30,18 +30,16 @@ bool caml_pressure_policy_acts(const struct caml_pressure_policy* p,
 }
 
 void caml_pressure_policy_begin(struct caml_pressure_policy* p, uint64_t now) {
-  p->began = now;
   p->not_before = now + PAUSE;
 }
 
 void caml_pressure_policy_end(struct caml_pressure_policy* p, uint64_t now,
-                              size_t held, size_t returned) {
-  uint64_t pause = p->began == 0 ? 0 : PAUSE_PART * (now - p->began);
+                              uint64_t took, size_t held, size_t returned) {
+  uint64_t pause = PAUSE_PART * took;
   if (pause < PAUSE) pause = PAUSE;
   if (returned > held / WORTH_PART)
     p->futile = 0;
   else if (p->futile < MOST_DOUBLINGS)
     p->futile++;
-  p->began = 0;
   p->not_before = now + (pause << p->futile);
 }

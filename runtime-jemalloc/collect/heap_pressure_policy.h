@@ -23,8 +23,7 @@
 
 /* All zeros: nothing has happened yet. */
 struct caml_pressure_policy {
-  uint64_t began;      /* the last relief; 0: none, or it has ended */
-  uint64_t not_before; /* the next */
+  uint64_t not_before; /* the next relief */
   unsigned futile;     /* in a row that gave hardly anything back */
 };
 
@@ -33,11 +32,12 @@ struct caml_pressure_policy {
 bool caml_pressure_policy_acts(const struct caml_pressure_policy* policy,
                                uint64_t now);
 
-/* A relief begins, and ends with [returned] bytes of [held] given back.  One
-   that never ends is over when the next may begin. */
+/* A relief begins, and ends after [took] of work with [returned] bytes of
+   [held] given back.  One that never ends is over when the next may begin. */
 void caml_pressure_policy_begin(struct caml_pressure_policy* policy,
                                 uint64_t now);
 void caml_pressure_policy_end(struct caml_pressure_policy* policy,
-                              uint64_t now, size_t held, size_t returned);
+                              uint64_t now, uint64_t took, size_t held,
+                              size_t returned);
 
 #endif /* CAML_HEAP_PRESSURE_POLICY_H */

@@ -22,9 +22,12 @@
 #include "jemalloc_thread.h"
 
 static struct {
-  struct caml_ranked_mutex lock; /* of the next two */
+  struct caml_ranked_mutex lock; /* of all but [waits] */
   struct caml_pressure_policy policy;
-  size_t held;        /* bytes, when the last began */
+  uint64_t began; /* a part of the last: the purge, or the collection, ns */
+  size_t held;    /* bytes, when that began */
+  uint64_t took;  /* all parts that have ended, ns */
+  size_t returned;
   _Atomic bool waits; /* Garbage is to be collected. */
 } relief;
 
@@ -40,15 +43,39 @@ static size_t held(void) {
   return caml_heap_in_use() + caml_arena_unused(&caml_heap.arena);
 }
 
+/* The wait from the purge to the collection is neither's: the program may be in
+   C code that comes to no safe point. */
+static void begin_part(void) {
+  size_t holds = held();
+  lock();
+  relief.began = caml_heap_now();
+  relief.held = holds;
+  unlock();
+}
+
+/* It took so long, and no longer than since it began. */
+static void end_part(uint64_t ns, size_t holds) {
+  uint64_t since = caml_heap_now() - relief.began;
+  caml_ranked_mutex_assert_held(&relief.lock);
+  relief.took += ns < since ? ns : since;
+  if (relief.held > holds) relief.returned += relief.held - holds;
+}
+
+static void end_purge(void) {
+  size_t holds = held();
+  lock();
+  end_part(UINT64_MAX, holds);
+  unlock();
+}
+
 static bool begin(void) {
   uint64_t now = caml_heap_now();
-  size_t holds = held();
   bool acts;
   lock();
   acts = caml_pressure_policy_acts(&relief.policy, now);
   if (acts) {
     caml_pressure_policy_begin(&relief.policy, now);
-    relief.held = holds;
+    relief.took = relief.returned = 0;
   }
   unlock();
   return acts;
@@ -56,10 +83,13 @@ static bool begin(void) {
 
 bool caml_relief_begin(void) {
   if (!begin()) return false;
+  begin_part();
   atomic_fetch_add(&caml_collector.automatic.pressure_events, 1);
   caml_gc_message(0x10, "Memory is short: what is free goes back\n");
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
   caml_heap_trim_malloc();
+  end_purge();
+  begin_part();
   atomic_store(&relief.waits, true);
   return true;
 }
@@ -68,17 +98,31 @@ bool caml_relief_waits(void) {
   return atomic_load(&relief.waits);
 }
 
-bool caml_relief_take(void) {
+static bool take(void) {
   return caml_relief_waits() && atomic_exchange(&relief.waits, false);
 }
 
-void caml_relief_end(void) {
-  size_t before, after = held();
+bool caml_relief_take(void) {
+  if (!take()) return false;
+  begin_part();
+  return true;
+}
+
+static void end(uint64_t ns) {
+  size_t holds = held();
   lock();
-  before = relief.held;
-  caml_pressure_policy_end(&relief.policy, caml_heap_now(), before,
-                           before > after ? before - after : 0);
+  end_part(ns, holds);
+  caml_pressure_policy_end(&relief.policy, caml_heap_now(), relief.took,
+                           holds + relief.returned, relief.returned);
   unlock();
+}
+
+void caml_relief_end(void) {
+  end(UINT64_MAX);
+}
+
+void caml_relief_done(uint64_t ns) {
+  if (take()) end(ns);
 }
 
 size_t caml_relief_count(void) {
@@ -86,7 +130,7 @@ size_t caml_relief_count(void) {
 }
 
 static void reset(void) {
-  relief.policy = (struct caml_pressure_policy){ .began = 0 };
+  relief.policy = (struct caml_pressure_policy){ .futile = 0 };
   atomic_store(&relief.waits, false);
 }
 

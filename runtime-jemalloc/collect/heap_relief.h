@@ -23,6 +23,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* To be called once, before there is a second thread. */
 void caml_relief_init(void);
@@ -31,11 +32,14 @@ void caml_relief_init(void);
    if nothing is to be done now. */
 bool caml_relief_begin(void);
 
-/* Does garbage wait?  The second says so to the first who asks; by that one the
-   third is to be called when it has been collected. */
+/* Does garbage wait?  The second says so to the first who asks, who is to
+   collect it; then the third is to be called.  The fourth is called instead of
+   both by the thread of an idle program, which has collected it in [ns]: there
+   the program may still do it instead. */
 bool caml_relief_waits(void);
 bool caml_relief_take(void);
 void caml_relief_end(void);
+void caml_relief_done(uint64_t ns);
 
 /* How often it has begun */
 size_t caml_relief_count(void);

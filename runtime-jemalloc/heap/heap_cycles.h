@@ -10,12 +10,14 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Major cycles that are run at once, on all versions of OCaml alike. */
+/* Major cycles that are run at once, and domains that are interrupted, on all
+   versions of OCaml alike. */
 
 #ifndef CAML_HEAP_CYCLES_H
 #define CAML_HEAP_CYCLES_H
 
 #include <stdbool.h>
+#include "caml/domain.h"
 #include "caml/major_gc.h"
 #include "caml/memory.h"
 #include "caml/version.h"
@@ -39,6 +41,14 @@ static inline void caml_heap_reset_pacing(void) {
   caml_reset_major_pacing();
 #else
   caml_reset_major_pacing(true);
+#endif
+}
+
+/* All domains come to a safe point.  On OCaml 5.1 no other thread can interrupt
+   a domain: each does when it next fills its minor heap.  From any thread. */
+static inline void caml_heap_interrupt_all(void) {
+#if OCAML_VERSION >= 50200
+  caml_interrupt_all_signal_safe();
 #endif
 }
 

@@ -31,7 +31,6 @@ struct caml_heap {
   struct caml_arena arena;
   struct caml_background background;
   struct caml_heap_in_use in_use;
-  struct caml_ranked_mutex limit_lock; /* see collect/heap_limit.c */
 };
 
 extern struct caml_heap caml_heap;
@@ -46,6 +45,21 @@ static inline size_t caml_heap_in_use(void) {
 /* Memory of [size] bytes was taken, which a limit need not have prevented: see
    caml_heap_check_limit.  By a domain's thread. */
 void caml_heap_note_taken(size_t size);
+
+/* The heap has grown, as it does each MiB.  If a slice is to look at the
+   process, one is asked for: see heap_memory.h.  By a domain's thread, inside a
+   stop-the-world section too. */
+void caml_heap_note_grown(void);
+
+/* [caml_arena_populate], for a block of the heap. */
+void caml_heap_populate(void* block, asize_t size);
+
+/* What was reserved and is not wanted any more is forgotten.  By one domain,
+   inside the stop-the-world section at the end of a cycle. */
+void caml_heap_limit_cycle_ends(void);
+
+/* After a fork: what other threads allocate is not in the child. */
+void caml_heap_limit_postfork_child(void);
 
 /* Gives unused pages back, or leaves them to the decay.  Waits for a purge that
    is under way.  False if jemalloc refused.  From any thread. */

@@ -15,7 +15,7 @@ else
 heap_source_C_SOURCES = \
   jemalloc_advice jemalloc_arena jemalloc_background jemalloc_budget \
   jemalloc_cache jemalloc_cache_policy jemalloc_container \
-  jemalloc_extents jemalloc_huge jemalloc_limits jemalloc_mutex \
+  jemalloc_extents jemalloc_frames jemalloc_huge jemalloc_limits jemalloc_mutex \
   jemalloc_pools jemalloc_pressure jemalloc_process jemalloc_thread \
   heap_knobs heap_quarantine heap_share heap_share_pages \
   heap_source_jemalloc heap_survey heap_sweep \
@@ -41,9 +41,9 @@ jemalloc_page = && sed -n 's/^\#define LG_PAGE /\#define CAML_JEMALLOC_LG_PAGE /
 
 # jemalloc starts when the runtime first calls it, and not before main: it does
 # not bear a second attempt after one that failed.
-OBJCOPY ?= objcopy
+OBJCOPY ?= $(shell $(CC) -print-prog-name=objcopy)
 jemalloc_without_constructor = && $(OBJCOPY) --remove-section=.init_array \
-  --remove-section=.rel.init_array --remove-section=.rela.init_array
+  --remove-section=.rel.init_array --remove-section=.rela.init_array $@.tmp
 else
 jemalloc_LDFLAGS = \
   $(addprefix --undefined=,mallocx xallocx sdallocx nallocx mallctl mallctlnametomib \
@@ -61,29 +61,26 @@ jemalloc/Makefile: jemalloc/configure build-aux/configure-jemalloc
 
 jemalloc/include/jemalloc/jemalloc.h: jemalloc/Makefile
 
+# make CFLAGS=... is for OCaml: jemalloc needs the flags of its own configure.
 jemalloc/lib/libjemalloc.$(A) jemalloc/lib/libjemalloc_pic.$(A) &: \
   jemalloc/Makefile
-	$(MAKE) $(if $(filter 1,$(V)),,-s) -C jemalloc build_lib_static
-
-.PHONY: distclean-jemalloc
-distclean: distclean-jemalloc
-distclean-jemalloc:
-	if test -f jemalloc/Makefile; then $(MAKE) -C jemalloc distclean; fi
+	MAKEFLAGS="$${MAKEFLAGS%% -- *}" \
+	  $(MAKE) $(if $(filter 1,$(V)),,-s) -C jemalloc build_lib_static
 
 endif
 
 # Whatever prefix a jemalloc was built with, its header lets us call it je_.
 runtime/jemalloc.h: $(call find_jemalloc,header) runtime/heap_source.mk
-	$(V_GEN)echo '#define JEMALLOC_NO_DEMANGLE' > $@ && \
-	(echo '#include "$(abspath $<)"' $(jemalloc_page)) >> $@
+	$(V_GEN)(echo '#define JEMALLOC_NO_DEMANGLE' && \
+	echo '#include "$(abspath $<)"' $(jemalloc_page)) > $@.tmp && mv $@.tmp $@
 
 # All of jemalloc is one object in the runtime's archives, so that no link
 # flag is needed: the runtime is the last archive that a link searches.
 runtime/jemalloc.$(O): $(call find_jemalloc,archive)
 runtime/jemalloc_pic.$(O): $(call find_jemalloc,archive_pic)
 runtime/jemalloc.$(O) runtime/jemalloc_pic.$(O):
-	$(V_GEN)$(PACKLD)$@ $(jemalloc_LDFLAGS) $< \
-	  $(if $(jemalloc_without_constructor),$(jemalloc_without_constructor) $@)
+	$(V_GEN)$(PACKLD)$@.tmp $(jemalloc_LDFLAGS) $< \
+	  $(jemalloc_without_constructor) && mv $@.tmp $@
 runtime/jemalloc.$(O) runtime/jemalloc_pic.$(O): runtime/heap_source.mk
 
 $(addprefix runtime/,$(addsuffix .$(A),libcamlrun libcamlrund libcamlruni \
@@ -92,9 +89,6 @@ $(addprefix runtime/,$(addsuffix .$(A),libcamlrun libcamlrund libcamlruni \
 $(addprefix runtime/,libcamlrun_pic.$(A) libcamlrun_shared.$(SO) \
     libasmrun_pic.$(A) libasmrun_shared.$(SO)): \
   runtime/jemalloc_pic.$(O)
-
-clean::
-	rm -f runtime/jemalloc.h
 
 endif
 
@@ -110,5 +104,12 @@ runtime/heap_sizeclasses.h: Makefile.build_config
 runtime/caml/heap_config.h: Makefile.build_config
 	$(V_GEN)echo '$(heap_config)' > $@
 
+# To clean up, OCaml's Makefile does without what configure said.
 clean::
-	rm -f runtime/heap_sizeclasses.h runtime/caml/heap_config.h
+	rm -f runtime/jemalloc.h runtime/jemalloc*.tmp \
+	  runtime/heap_sizeclasses.h runtime/caml/heap_config.h
+
+.PHONY: distclean-jemalloc
+distclean: distclean-jemalloc
+distclean-jemalloc:
+	if test -f jemalloc/Makefile; then $(MAKE) -C jemalloc distclean; fi

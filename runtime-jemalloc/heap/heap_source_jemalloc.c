@@ -40,20 +40,49 @@ static unsigned shard(void) {
 
 /* Relaxed: sums, which nobody orders anything by.  Bytes are subtracted first
    and added last, so that statistics never count more in use than there is. */
-static void add(_Atomic size_t* sum, size_t bytes) {
-  atomic_fetch_add_explicit(sum, bytes, memory_order_relaxed);
+static size_t add(_Atomic size_t* sum, size_t bytes) {
+  return atomic_fetch_add_explicit(sum, bytes, memory_order_relaxed);
+}
+
+/* Each MiB that the domain takes is told. */
+#define TOLD ((size_t)1 << 20)
+
+static void take(_Atomic size_t* sum, size_t bytes) {
+  size_t before = add(sum, bytes);
+  if ((before + bytes) / TOLD != before / TOLD) caml_heap_note_grown();
 }
 
 static struct caml_in_use_shard* in_use(void) {
   return caml_in_use_shard(&caml_heap.in_use, shard());
 }
 
-void* caml_heap_pool_alloc(mlsize_t wsize) {
-  void* pool = wsize == POOL_WSIZE
+/* There is no memory for [size] bytes.  What another thread is giving back just
+   now, jemalloc has for nobody until it is done.  Waits for that, and gives
+   back the rest, if it may be enough.  False if it may not. */
+static bool give_back_for(size_t size) {
+  return size <= caml_extents_mapped(&caml_heap.arena.extents)
+    && caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
+}
+
+static void* get_pool(mlsize_t wsize) {
+  return wsize == POOL_WSIZE
     ? caml_arena_get_pool(&caml_heap.arena, shard())
     : caml_arena_get_medium_pool(&caml_heap.arena, shard());
+}
+
+/* What was filled ahead and is not used goes back, like what is freed. */
+static void note_filled_ahead(void) {
+  if (caml_arena_filled_ahead(&caml_heap.arena))
+    caml_background_freed(&caml_heap.background);
+}
+
+void* caml_heap_pool_alloc(mlsize_t wsize) {
+  void* pool = get_pool(wsize);
+  if (pool == NULL && give_back_for(Bsize_wsize(wsize)))
+    pool = get_pool(wsize);
   if (pool == NULL) return NULL;
-  add(&in_use()->pools, Bsize_wsize(wsize));
+  take(&in_use()->pools, Bsize_wsize(wsize));
+  note_filled_ahead();
   caml_heap_note_taken(Bsize_wsize(wsize));
   return pool;
 }
@@ -94,10 +123,16 @@ void* caml_heap_large_alloc(asize_t size) {
   void* block;
   if (size >= CAML_MAPPED_BLOCK) purge_for_mapped(size);
   block = get_large(size);
+  if (block == NULL && give_back_for(size)) block = get_large(size);
   if (block == NULL) return NULL;
-  add(&in_use()->large, size);
+  take(&in_use()->large, size);
   caml_heap_note_taken(size);
   return block;
+}
+
+void caml_heap_populate(void* block, asize_t size) {
+  caml_arena_populate(&caml_heap.arena, block, size);
+  note_filled_ahead();
 }
 
 void caml_heap_large_free(void* block, asize_t size) {

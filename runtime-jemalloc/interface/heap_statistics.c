@@ -97,11 +97,12 @@ static void read_jemalloc(struct reader* r, struct caml_heap_statistics* s) {
   s->muzzy_purged = get_uint64(r, "muzzy_purged") * page;
 }
 
-/* Free pools of runs, which jemalloc takes for allocated */
-static void add_free_pools(const struct caml_free_pools* some,
-                           struct caml_heap_statistics* s) {
-  s->allocated -= some->dirty + some->muzzy + some->retained;
-  s->active -= some->dirty + some->muzzy + some->retained;
+/* What is free in slabs, or in frames, which jemalloc takes for allocated */
+static void add_free(const struct caml_free_pages* some,
+                     struct caml_heap_statistics* s) {
+  size_t sum = some->dirty + some->muzzy + some->retained;
+  s->allocated -= sum;
+  s->active -= sum;
   s->dirty += some->dirty;
   s->muzzy += some->muzzy;
   s->retained += some->retained;
@@ -152,19 +153,24 @@ static uint64_t epoch(struct reader* r, bool refresh) {
   return epoch;
 }
 
-/* While the locks of the pools are held, so that none is got or put */
+/* While the locks of the pools and of the frames are held, so that nothing is
+   got or put there */
 static uint64_t count_pools(struct reader* r, const struct caml_heap_counted* h,
                             struct caml_heap_statistics* s,
-                            struct caml_free_pools* some) {
+                            struct caml_free_pages* pools,
+                            struct caml_free_pages* runs) {
   struct caml_in_use_sum sum;
   uint64_t moment;
   caml_pools_lock(&h->arena->pools);
+  caml_frames_lock(&h->arena->frames);
   moment = epoch(r, true);
   sum = caml_in_use_sum(h->in_use);
   s->pools = sum.pools;
   s->large_blocks = sum.large;
   s->shared = atomic_load(&h->in_use->shared);
-  *some = caml_pools_free_locked(&h->arena->pools);
+  *pools = caml_pools_free_locked(&h->arena->pools);
+  *runs = caml_frames_free_locked(&h->arena->frames);
+  caml_frames_unlock(&h->arena->frames);
   caml_pools_unlock(&h->arena->pools);
   return moment;
 }
@@ -181,10 +187,11 @@ static void add_missing(struct caml_heap_statistics* s) {
 static bool read_once(struct reader* r, const struct caml_heap_counted* h,
                       struct caml_heap_statistics* s) {
   const struct caml_heap_automatic* automatic = h->automatic;
-  struct caml_free_pools some;
-  uint64_t moment = count_pools(r, h, s, &some);
+  struct caml_free_pages pools, runs;
+  uint64_t moment = count_pools(r, h, s, &pools, &runs);
   read_jemalloc(r, s);
-  add_free_pools(&some, s);
+  add_free(&pools, s);
+  add_free(&runs, s);
   read_hooks(&h->arena->extents, s);
   add_cached(&h->arena->cache, s);
   add_missing(s);

@@ -36,7 +36,7 @@
   STAT(allocated, "B", "all three, with what jemalloc rounds them up to")     \
   STAT(active, "B", "in pages that hold some of it")                          \
   STAT(dirty, "B", "in pages freed and not purged")                           \
-  STAT(cached, "B", "of that, in blocks kept for the next of their size")     \
+  STAT(cached, "B", "of that, in blocks of 4 to 14 KiB kept for the next")    \
   STAT(muzzy, "B", "in pages purged lazily and not by force")                 \
   STAT(retained, "B", "of address space without pages, kept for later")       \
   STAT(metadata, "B", "of jemalloc's own data for this heap")                 \
@@ -52,8 +52,8 @@
   STAT(muzzy_purges, "", "sweeps over the muzzy pages")                       \
   STAT(muzzy_purge_calls, "", "extents that they purged")                     \
   STAT(muzzy_purged, "B", "that they purged")                                 \
-  STAT(cache_hits, "", "large blocks that were found among those kept")       \
-  STAT(cache_misses, "", "others of 4 KiB to 1 MiB")                          \
+  STAT(cache_hits, "", "such blocks that were found")                         \
+  STAT(cache_misses, "", "others of that size")                               \
   STAT(decay_stretch, "", "times as long as asked for, free pages stay")      \
   STAT(heap_limit, "B", "Xheap_limit; 0: none")                               \
   STAT(memory_limit, "B", "that the process may take, Xmemory_limit; 0: any") \

@@ -114,13 +114,13 @@ static const char* refusal(enum caml_heap_knob_index index, intnat value,
   return NULL;
 }
 
-/* Who puts it to use reads it. */
+/* Who puts it to use reads it.  What another has set since then stays. */
 static bool store_and_apply(enum caml_heap_knob_index index, intnat value) {
-  uintnat before =
-    atomic_exchange(&caml_heap_knobs[index].value, (uintnat)value);
+  atomic_uintnat* knob = &caml_heap_knobs[index].value;
+  uintnat new = (uintnat)value, before = atomic_exchange(knob, new);
   caml_heap_knob_apply apply = atomic_load(&effect);
-  bool applied = apply == NULL || apply(index, value);
-  if (!applied) atomic_store(&caml_heap_knobs[index].value, before);
+  bool applied = apply == NULL || apply(index);
+  if (!applied) atomic_compare_exchange_strong(knob, &new, before);
   return applied;
 }
 

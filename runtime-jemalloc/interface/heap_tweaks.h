@@ -27,9 +27,9 @@
 bool caml_heap_knob_set(enum caml_heap_knob_index index, intnat value,
                         char* message);
 
-/* Puts a knob that has changed to use.  False if that failed. */
-typedef bool (*caml_heap_knob_apply)(enum caml_heap_knob_index index,
-                                     intnat value);
+/* Puts a knob that has changed to use, with the value that it has by now.
+   False if that failed. */
+typedef bool (*caml_heap_knob_apply)(enum caml_heap_knob_index index);
 
 /* From now on there is a heap: OCAMLRUNPARAM has been read, and what changes is
    given to [apply].  NULL: there is no heap any more. */

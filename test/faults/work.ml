@@ -8,6 +8,8 @@ let check b = if not b then exit 3
 (* Lists, arrays and strings of every size, each of one number *)
 let piece i =
   match i mod 4 with
+  | 1 when i mod 24 = 1 -> (* more than a MiB *)
+    `Array (Array.make (140_000 + (i * 997 mod 99_000)) i)
   | 0 -> `List (List.init (1 + (i * 7 mod 3_000)) (fun _ -> i))
   | 1 -> `Array (Array.make (1 + (i * 101 mod 40_000)) i)
   | 2 -> `String (String.make (1 + (i * 997 mod 100_000))

@@ -44,19 +44,23 @@ let () =
   assert (get Bool "config.stats");
   let page = get Size "arenas.page" in
   assert (page >= 4096 && page land (page - 1) = 0);
+  let largest = get Unsigned "arenas.nlextents" - 1 in (* 7 EiB *)
+  assert (get Size (Printf.sprintf "arenas.lextent.%d.size" largest) = max_int);
   assert (get Unsigned "arenas.narenas" > arena ());
   let here fmt = Printf.sprintf fmt (arena ()) in
   let dirty = here "arena.%d.dirty_decay_ms" in
   assert (get Ssize dirty = Knob.(get dirty_decay_ms));
 
   (* set, and by MIB *)
-  set Ssize dirty 77;
-  assert (get Ssize dirty = 77);
-  let m = mib Ssize "arena.0.dirty_decay_ms" in
-  let m = index m 0 (arena ()) in
+  let other = get Unsigned "arenas.create" in
+  let others = Printf.sprintf "arena.%d.dirty_decay_ms" other in
+  set Ssize others 77;
+  assert (get Ssize others = 77);
+  let m = index (mib Ssize "arena.0.dirty_decay_ms") 0 other in
   assert (get_mib m = 77);
   set_mib m (-1);
-  assert (get Ssize dirty = -1);
+  assert (get Ssize others = -1);
+  set Unsigned "thread.arena" other;
   set Command (here "arena.%d.purge") ();
   set_mib (index (mib Command "arena.0.decay") 0 (arena ())) ();
   let pdirty = index (mib Size "stats.arenas.0.pdirty") 0 (arena ()) in
@@ -74,14 +78,28 @@ let () =
   get_error Size "version\000x" Unknown_name;
   get_error Size (String.make 10_000 'x') Unknown_name;
   get_error Size "stats.arenas.999999999999999999999.pdirty" Unknown_name;
+  List.iter
+    (fun number -> get_error Size ("arena." ^ number ^ ".name") Unknown_name)
+    [ "+0"; "-0"; " 0"; "\t0"; "\0110"; "0x0"; "0 " ];
+  List.iter
+    (fun n ->
+       get_error Ssize (Printf.sprintf "arena.%d.muzzy_decay_ms" n) Unknown_name;
+       error (Printf.sprintf "arena.%d.dirty_decay_ms" n) Unknown_name
+         (fun () -> get_mib (index m 0 n)))
+    [ 4095; 4096; 4097; max_int ];
   get_error String "stats.allocated" (Wrong_type "Size");
   get_error Uint64 "stats.allocated" (Wrong_type "Size");
   get_error Size "version" (Wrong_type "String");
   get_error Bool "epoch" (Wrong_type "Uint64");
   error "stats.allocated" Read_only (fun () -> set Size "stats.allocated" 1);
   error "version" Read_only (fun () -> set String "version" "6");
-  error dirty (Refused "the value is not accepted")
-    (fun () -> set Ssize dirty (-2));
+  error others (Refused "the value is not accepted")
+    (fun () -> set Ssize others (-2));
+  let knob's = Refused "it is a knob's: Knob.set sets it" in
+  error dirty knob's (fun () -> set Ssize dirty 77);
+  error dirty knob's (fun () -> set_mib (index m 0 (arena ())) 77);
+  error "thread.arena" (Refused "the heap's arena is for the heap only")
+    (fun () -> set Unsigned "thread.arena" (arena ()));
   error "thread.arena" (Refused "the value is out of range")
     (fun () -> set Unsigned "thread.arena" (-1));
   error "max_background_threads" (Refused "the value is out of range")

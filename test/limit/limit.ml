@@ -155,6 +155,41 @@ let domains () =
     (try Domain.join other with Out_of_memory -> fail "domains: uncaught")
   done
 
+(* Two domains at once ask for a large block, and there is room for one *)
+let one_of_two () =
+  let live = Bytes.create (limit / 4) in
+  let arrived = Atomic.make 0 and held = Atomic.make 0 in
+  let meet n =
+    Atomic.incr arrived;
+    while Atomic.get arrived < 2 * n do Domain.cpu_relax () done in
+  let round n =
+    Gc.full_major ();
+    meet (3 * n - 2);
+    let block = match Bytes.create (limit * 7 / 16) with
+      | b -> Atomic.incr held; Some b
+      | exception Out_of_memory -> None in
+    meet (3 * n - 1);
+    if Atomic.get held <> n then
+      fail "one of two: %d in %d rounds" (Atomic.get held) n;
+    ignore (Sys.opaque_identity block);
+    meet (3 * n) in
+  let rounds () = for n = 1 to 20 do round n done in
+  let other = Domain.spawn rounds in
+  rounds ();
+  Domain.join other;
+  ignore (Sys.opaque_identity live)
+
+(* Of two domains neither takes what the other's collections free: all that
+   lives is no more than half of the limit. *)
+let in_turn () =
+  let rounds () =
+    for _ = 1 to 500 do
+      ignore (Sys.opaque_identity (Bytes.create (limit / 6)))
+    done in
+  let other = Domain.spawn rounds in
+  rounds ();
+  Domain.join other
+
 (* VmHWM, bytes: what the process has taken at most *)
 let peak () =
   let ic = open_in "/proc/self/status" in
@@ -266,6 +301,16 @@ let nearly_full_domains () =
   rotate n (n / 4) (fun i -> Array.make (4 + i mod 60) i);
   Domain.join other
 
+(* Finalisers that the sweep for a block calls may fork. *)
+external custom : int -> Obj.t = "custom_that_forks"
+external forks : unit -> int = "forks_in_allocation"
+
+let forking () =
+  for _ = 1 to 20_000 do
+    ignore (Sys.opaque_identity (custom 300))
+  done;
+  if forks () = 0 then fail "forking: no finaliser within an allocation"
+
 let unlimited () =
   let block = Bytes.create (4 * limit) in
   within "unlimited" ~beyond:(4 * limit);
@@ -275,6 +320,7 @@ let () =
   match Sys.argv.(1) with
   | "small" -> small () | "through_c" -> through_c ()
   | "scattered" -> scattered () | "large" -> large () | "garbage" -> garbage ()
+  | "one_of_two" -> one_of_two () | "in_turn" -> in_turn ()
   | "promotion" -> promotion () | "finalisers" -> finalisers ()
   | "domains" -> domains () | "free_pages" -> free_pages ()
   | "from_c" -> from_c () | "literal" -> literal ()
@@ -282,5 +328,6 @@ let () =
   | "nearly_full" -> nearly_full ()
   | "nearly_full_large" -> nearly_full_large ()
   | "nearly_full_domains" -> nearly_full_domains ()
+  | "forking" -> forking ()
   | "unlimited" -> unlimited ()
   | case -> fail "no case %s" case

@@ -11,12 +11,11 @@ let reset_peak () =
   | oc -> output_string oc "5"; close_out oc
   | exception Sys_error _ -> ()
 
-(* Shared libraries do not count; some MiB are for what a slice comes late: by
-   more if another domain waits for a processor. *)
+(* Shared libraries do not count; some MiB are for what a slice comes late. *)
 let peak () = Status.mib "VmHWM" - Status.mib "RssFile"
 
-let within ?(late = 32) what limit =
-  if peak () > limit + limit / late + 4 then
+let within what limit =
+  if peak () > limit + limit / 32 + 4 then
     fail "%s: the process took %d MiB, and may take %d" what (peak ()) limit
 
 (* Live blocks, of which [step] replaces one *)
@@ -40,6 +39,29 @@ let steady () =
   fill lives;
   churn (lives * 12_000);
   within "steady" (limit ())
+
+(* Slices of the program's own, of fixed work: what is allocated before them
+   counts for the next that the collector begins. *)
+let sliced () =
+  fill (lives / 2);
+  let all = Array.init (lives * mib / 2 / 16_000) (Array.make 2000) in
+  for i = 1 to lives * 500 do
+    all.(i mod Array.length all) <- Array.make 2000 i;
+    churn 20;
+    if i mod 2 = 0 then ignore (Gc.major_slice 1)
+  done;
+  within "sliced" (limit ())
+
+(* Collection takes the part of the time that it may, though what lives does
+   not fit: not a cycle for each 2 MiB, which would be [lives] * 2 of them. *)
+let paced () =
+  fill lives;
+  Gc.full_major ();
+  let cycles () = (Gc.quick_stat ()).major_collections in
+  let before = cycles () in
+  churn (lives * 15_000);
+  if cycles () - before > lives / 2 then
+    fail "paced: %d cycles" (cycles () - before)
 
 (* A limit of the system's on address space: the one in force changes with what
    the process has of it beside its pages. *)
@@ -92,6 +114,26 @@ let lowered () =
   churn (lives * 12_000);
   goes_past "raised"
 
+(* With no descriptor left nothing can be asked, but what was known stays, and
+   the heap is known. *)
+let descriptors () =
+  fill (lives / 2);
+  let limit = limit () in
+  let descriptors = ref [] in
+  (try
+    while true do
+      descriptors := Unix.openfile "/dev/null" [ O_RDONLY ] 0 :: !descriptors
+    done
+  with Unix.Unix_error (EMFILE, _, _) -> ());
+  let other = Array.init (lives / 2 * mib / 300) (Array.make 35) in
+  state := Array.append !state other;
+  churn (lives * 6000);
+  let s = Runtime_jemalloc.Limit.state () in
+  List.iter Unix.close !descriptors;
+  if s.process < lives * mib || s.process > limit * mib * 5 / 4 then
+    fail "descriptors: the process takes %d bytes" s.process;
+  within "descriptors" limit
+
 (* Large blocks: each is garbage as the next is allocated. *)
 let large () =
   for i = 1 to 40 do
@@ -121,7 +163,51 @@ let domains () =
   let other = Domain.spawn (worker 1) in
   worker 0 ();
   Domain.join other;
-  within ~late:10 "domains" (limit ())
+  within "domains" (limit ())
+
+(* Others wait meanwhile, as an idle pool of domains does. *)
+let mutex = Mutex.create () and over = Condition.create () and ended = ref false
+let wait () =
+  Mutex.lock mutex;
+  while not !ended do Condition.wait over mutex done;
+  Mutex.unlock mutex
+
+let beside_waiting n work =
+  let waiting = List.init n (fun _ -> Domain.spawn wait) in
+  work ();
+  Mutex.protect mutex (fun () -> ended := true; Condition.broadcast over);
+  List.iter Domain.join waiting
+
+let waiting () =
+  beside_waiting 3 (fun () -> fill lives; churn (lives * 12_000));
+  within "waiting" (limit ())
+
+let joined () =
+  Domain.join (Domain.spawn (fun () -> fill lives; churn (lives * 12_000)));
+  within "joined" (limit ())
+
+(* Each ends before it would do a slice; what it has made lives for a while.
+   Another does it, some domains later. *)
+let ending () =
+  let kept = Array.make lives [] in
+  for i = 1 to lives * 20 do
+    kept.(i mod lives) <-
+      Domain.join (Domain.spawn (fun () -> List.init 40_000 Fun.id))
+  done;
+  within "ending" (limit () * 11 / 10)
+
+(* Beyond the limit for good, with hardly any heap: the program is told. *)
+let outside () =
+  let all = Array.init lives (fun _ -> bigarray mib) in
+  let began = Unix.gettimeofday () in
+  (match
+     while Unix.gettimeofday () -. began < 100. do
+       ignore (Sys.opaque_identity (Array.make 1000 0))
+     done
+   with
+   | () -> fail "outside: not told"
+   | exception Out_of_memory -> ());
+  ignore (Sys.opaque_identity all)
 
 (* Past the limit for good, with MIB in bigarrays: goes on for a while, then is
    told, by the hook first, and can go on when it gives way. *)
@@ -149,12 +235,91 @@ let leak () =
   fill (limit () / 2);
   churn 100_000
 
+(* Of several domains that work one is told: the rest need not give way, too. *)
+let told () =
+  let told = Atomic.make 0 and ended = Atomic.make false in
+  let began = Unix.gettimeofday () in
+  let rec work step =
+    if Unix.gettimeofday () -. began > 250. then fail "told: nobody is";
+    if not (Atomic.get ended) then begin
+      (try for _ = 1 to 10_000 do step () done
+       with Out_of_memory -> Atomic.incr told);
+      work step
+    end in
+  let other () =
+    let a = Array.make 3000 [||] and i = ref 0 in
+    work (fun () -> a.(!i mod 3000) <- Array.make 40 !i; incr i) in
+  let others = List.init 3 (fun _ -> Domain.spawn other) in
+  let l = ref [] and n = ref 0 and first = ref infinity in
+  work (fun () ->
+    if !n < lives * mib / 320 then begin
+      incr n;
+      l := Array.make 38 0 :: !l
+    end else if Atomic.get told > 0 then begin
+      let now = Unix.gettimeofday () in
+      first := min !first now;
+      if now > !first +. 2. then Atomic.set ended true
+    end;
+    ignore (Sys.opaque_identity (Array.make 38 0)));
+  List.iter Domain.join others;
+  ignore (Sys.opaque_identity !l);
+  if Atomic.get told <> 1 then fail "told: %d domains" (Atomic.get told)
+
+(* Returns the reading end of a pipe that stderr writes to, and that is full. *)
+let fill_stderr () =
+  let ours, theirs = Unix.pipe () and text = Bytes.make 4096 'x' in
+  Unix.set_nonblock theirs;
+  (try while true do ignore (Unix.write theirs text 0 4096) done
+   with Unix.Unix_error _ -> ());
+  Unix.clear_nonblock theirs;
+  Unix.dup2 theirs Unix.stderr;
+  ours
+
+let rec read_until pipe sign =
+  let text = Bytes.create 4096 in
+  let n = Unix.read pipe text 0 4096 in
+  if not (Bytes.contains (Bytes.sub text 0 n) sign) then read_until pipe sign
+
+(* While nobody reads the report the domain that writes it waits.  The other
+   goes on, and reads it. *)
+let unread () =
+  let pipe = fill_stderr () in
+  let steps = [| Atomic.make 0; Atomic.make 0 |] in
+  let rec work own l seen since : unit =
+    let now = Unix.gettimeofday () and other = Atomic.get steps.(1 - own) in
+    Atomic.incr steps.(own);
+    let l =
+      if List.compare_length_with l (lives * mib / 640_000) >= 0 then l
+      else List.init 1000 (fun _ -> Array.make 38 0) :: l in
+    (try
+      for _ = 1 to 1000 do ignore (Sys.opaque_identity (Array.make 400 0)) done
+    with Out_of_memory -> ());
+    if other <> seen then work own l other now
+    else if now < since +. 5. then work own l seen since
+    else begin
+      read_until pipe 'M'; (* as in MiB *)
+      ignore (Sys.opaque_identity l);
+      exit 0
+    end in
+  let work own =
+    try work own [] 0 (Unix.gettimeofday ())
+    with Out_of_memory -> fail "unread: told while it leaks" in
+  let other = Domain.spawn (fun () -> work 1) in
+  work 0;
+  Domain.join other
+
 let () =
   match Sys.argv.(1) with
-  | "steady" -> steady () | "followed" -> followed ()
+  | "steady" -> steady ()
+  | "paced" -> paced ()
+  | "followed" -> followed ()
   | "VmSize" | "VmData" as name -> print_int (Status.mib name)
+  | "sliced" -> sliced ()
   | "bigarrays" -> bigarrays ()
   | "bigarrays_alone" -> bigarrays_alone ()
+  | "descriptors" -> descriptors ()
   | "lowered" -> lowered () | "large" -> large () | "forked" -> forked ()
-  | "domains" -> domains () | "leak" -> leak ()
+  | "waiting" -> waiting () | "joined" -> joined () | "ending" -> ending ()
+  | "outside" -> outside () | "domains" -> domains () | "leak" -> leak ()
+  | "told" -> told () | "unread" -> unread ()
   | case -> fail "no case %s" case

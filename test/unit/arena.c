@@ -143,7 +143,7 @@ static size_t populated(size_t size) {
   size_t resident;
   assert_non_null(block);
   block[0] = 'a';
-  caml_arena_populate(block, size);
+  caml_arena_populate(&arena, block, size);
   resident = smaps_resident(block, size);
   assert_int_equal(block[0], 'a');
   caml_arena_put(&arena, block, size);
@@ -184,7 +184,7 @@ static void what_other_threads_take_does_not_count(void** state) {
   block = caml_arena_get(&arena, MIB);
   assert_int_equal(pthread_create(&thread, NULL, take, &size), 0);
   pthread_join(thread, &other);
-  caml_arena_populate(block, MIB);
+  caml_arena_populate(&arena, block, MIB);
   assert_int_equal(smaps_resident(block, MIB), 0);
   caml_arena_put(&arena, block, MIB);
   caml_arena_put(&arena, other, size);

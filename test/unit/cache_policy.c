@@ -47,12 +47,11 @@ static void what_serves_is_not_much_larger(void** state) {
     unsigned last = caml_cache_last_class(class);
     assert_in_range(last, class, CAML_CACHE_CLASSES - 1);
     assert_in_range(caml_cache_class_size(last), size, size + size / 4);
-    assert_in_range(caml_cache_class_size(last), size, size + 16 * KIB);
   }
   assert_int_equal(caml_cache_last_class(caml_cache_class(8 * KIB)),
                    caml_cache_class(10 * KIB));
-  assert_int_equal(caml_cache_last_class(caml_cache_class(32 * KIB)),
-                   caml_cache_class(40 * KIB));
+  assert_int_equal(caml_cache_last_class(caml_cache_class(12 * KIB)),
+                   caml_cache_class(14 * KIB));
 }
 
 static struct caml_cache_bound bound;

@@ -18,7 +18,9 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <stdbool.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 #include "jemalloc_container.h"
 #include "tree.h"
@@ -153,6 +155,45 @@ static void a_deep_hierarchy_is_cut(void** state) {
   assert_int_equal(container.levels, CAML_CONTAINER_LEVELS);
 }
 
+/* May the process open files? */
+static void let_open(bool may) {
+  struct rlimit r;
+  assert_int_equal(getrlimit(RLIMIT_NOFILE, &r), 0);
+  r.rlim_cur = may ? r.rlim_max : 0;
+  assert_int_equal(setrlimit(RLIMIT_NOFILE, &r), 0);
+}
+
+/* It is no other container because the process has no descriptor left. */
+static void without_descriptors_it_is_what_it_was(void** state) {
+  (void)state;
+  file("proc/self/mountinfo", MOUNTS);
+  file("proc/self/cgroup", "0::/a\n");
+  file("cg/unified/a/memory.max", "1000000\n");
+  file("cg/unified/a/memory.current", "600000\n");
+  find();
+  assert_int_equal(tightest().most, 1000000);
+  let_open(false);
+  find();
+  assert_int_equal(container.levels, 2);
+  assert_int_equal(tightest().most, 1000000);
+  assert_int_equal(tightest().kills_at, 1000000);
+  assert_int_equal(tightest().used, 600000);
+  let_open(true);
+  find();
+  let_open(false);
+  assert_int_equal(tightest().most, 1000000);
+  let_open(true);
+  assert_int_equal(unlink(in_root("cg/unified/a/memory.max")), 0);
+  assert_int_equal(tightest().most, NONE);
+  file("proc/self/cgroup", "0::/b\n");
+  file("cg/unified/b/memory.max", "500000\n");
+  find();
+  let_open(false);
+  assert_int_equal(tightest().most, NONE); /* nothing is known */
+  let_open(true);
+  assert_int_equal(tightest().most, 500000);
+}
+
 static uint32_t seed = 12345;
 
 static uint32_t random_number(void) {
@@ -213,6 +254,8 @@ int main(void) {
                                     remove_tree),
     cmocka_unit_test_setup_teardown(a_deep_hierarchy_is_cut, make_tree,
                                     remove_tree),
+    cmocka_unit_test_setup_teardown(without_descriptors_it_is_what_it_was,
+                                    make_tree, remove_tree),
     cmocka_unit_test_setup_teardown(spoilt_files_do_not_break_it, make_tree,
                                     remove_tree),
   };

@@ -499,9 +499,9 @@ static void a_block_goes_with_its_mapping(void** state) {
   assert_non_null(p);
   assert_int_equal((uintptr_t)p % CAML_EXTENT_ALIGNMENT, 0);
   p[0] = p[size - 1] = 1;
-  assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + KERNEL_PAGE);
+  assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + extents.page);
   assert_int_equal(caml_extents_mapped(&extents),
-                   CAML_MAPPED_BLOCK + KERNEL_PAGE);
+                   CAML_MAPPED_BLOCK + extents.page);
   assert_false(caml_extents_unmap_block(&extents, p + KERNEL_PAGE));
   assert_true(caml_extents_unmap_block(&extents, p));
   assert_false(smaps_is_mapped(p));
@@ -515,6 +515,18 @@ static void a_block_goes_with_its_mapping(void** state) {
   assert_false(smaps_is_mapped(p));
   assert_false(smaps_is_mapped(q));
   assert_int_equal(caml_extents_mapped(&extents), 0);
+}
+
+/* A block may begin anywhere in its first page of these: see
+   caml_arena_get_cached. */
+static void a_block_has_whole_pages(void** state) {
+  char* p;
+  (void)state;
+  extents.page = 16 * KERNEL_PAGE;
+  p = caml_extents_map_block(&extents, CAML_MAPPED_BLOCK + 1);
+  assert_int_equal(extents.in_blocks, CAML_MAPPED_BLOCK + extents.page);
+  p[CAML_MAPPED_BLOCK + extents.page - 1] = 1;
+  assert_true(caml_extents_unmap_block(&extents, p));
 }
 
 static void blocks_are_not_without_number(void** state) {
@@ -582,6 +594,7 @@ int main(void) {
     T(a_leaf_is_there_for_good),
     T(alloc_at_the_end_of_the_address_space),
     T(a_block_goes_with_its_mapping),
+    T(a_block_has_whole_pages),
     T(blocks_are_not_without_number),
     T(a_block_that_stays_mapped_is_used_again),
   };

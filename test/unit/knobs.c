@@ -34,11 +34,16 @@ static int applied;
 static jmp_buf invalid_argument;
 static const char* message;
 
-static bool apply(enum caml_heap_knob_index index, intnat value) {
+static bool apply(enum caml_heap_knob_index index) {
   (void)index;
-  (void)value;
   applied++;
   return !refuses;
+}
+
+/* Another thread sets it meanwhile. */
+static bool apply_late(enum caml_heap_knob_index index) {
+  atomic_store(&caml_heap_knobs[index].value, 7);
+  return false;
 }
 
 void caml_invalid_argument(char const* text) {
@@ -243,6 +248,14 @@ static void tweaks_that_are_wrong(void** state) {
           "Gc.Tweak.set: dirty_decay_ms=5: jemalloc refused");
 }
 
+static void what_another_has_set_stays(void** state) {
+  char wrong[CAML_HEAP_KNOB_MESSAGE];
+  (void)state;
+  caml_heap_knobs_take_effect(apply_late);
+  assert_false(caml_heap_knob_set(CAML_KNOB_dirty_decay_ms, 5, wrong));
+  assert_int_equal(caml_heap_knob_get(CAML_KNOB_dirty_decay_ms), 7);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
     cmocka_unit_test_setup(the_table, reset),
@@ -253,6 +266,7 @@ int main(void) {
     cmocka_unit_test_setup(parameters_of_a_second_startup, reset),
     cmocka_unit_test_setup(tweaks, reset),
     cmocka_unit_test_setup(tweaks_that_are_wrong, reset),
+    cmocka_unit_test_setup(what_another_has_set_stays, reset),
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);

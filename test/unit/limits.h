@@ -25,17 +25,25 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23
+#endif
 #ifndef MADV_DONTNEED_LOCKED
 #define MADV_DONTNEED_LOCKED 24
 #endif
 
 static bool before_5_18; /* Linux */
+static bool no_memory_for_pages; /* MADV_POPULATE_WRITE fails. */
 static int asked_for_locked; /* how often MADV_DONTNEED_LOCKED was asked for */
 
 int madvise(void* p, size_t size, int advice) {
   if (advice == MADV_DONTNEED_LOCKED) asked_for_locked++;
   if (advice == MADV_DONTNEED_LOCKED && before_5_18) {
     errno = EINVAL;
+    return -1;
+  }
+  if (advice == MADV_POPULATE_WRITE && no_memory_for_pages) {
+    errno = ENOMEM;
     return -1;
   }
   return (int)syscall(SYS_madvise, p, size, advice);

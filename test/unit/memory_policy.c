@@ -12,6 +12,7 @@
 
 /* Xmemory_limit's decisions, on a clock and a heap of the test's. */
 
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -30,12 +31,13 @@ static struct caml_memory_policy policy;
 static struct {
   uint64_t now;
   size_t lives, beside; /* and as much beside the heap */
-  size_t waste;         /* in pools, for good */
+  size_t waste, lost;   /* in pools, for good; of it, no compaction brings */
   size_t dead, floating, found; /* garbage: of this cycle, which was marked;
                                    of the last, likewise; found by the last */
   size_t used, peak;    /* of the pools */
   uint64_t allocated;
   uint64_t mark_ns, work_ns; /* for a MiB marked, and one allocated */
+  unsigned domains; /* that collect and work at the same time */
   unsigned compactions;
 } heap;
 
@@ -51,10 +53,11 @@ static int setup(void** state) {
   heap.now = 1000 * MS;
   heap.lives = 300 * MIB;
   heap.beside = 10 * MIB;
-  heap.waste = heap.used = heap.peak = 0;
+  heap.waste = heap.lost = heap.used = heap.peak = 0;
   heap.dead = heap.floating = heap.found = 0;
   heap.allocated = 0;
   heap.mark_ns = heap.work_ns = MS / 10;
+  heap.domains = 1;
   heap.compactions = 0;
   limit(NONE, NONE);
   return 0;
@@ -80,7 +83,8 @@ static void look(void) {
 static void end_cycle(void) {
   struct caml_memory_cycle cycle = {
     .now = heap.now, .in_use = heap.used, .blocks = blocks(),
-    .marked = heap.lives, .allocated = heap.allocated, .may_compact = true
+    .marked = heap.lives, .allocated = heap.allocated,
+    .lost = heap.lost, .domains = heap.domains, .may_compact = true
   };
   if (caml_memory_policy_cycle_ended(&policy, &cycle)) {
     heap.compactions++;
@@ -105,7 +109,8 @@ static size_t run_cycle(size_t most) {
     if (part < ordinary) part = ordinary;
     done += part;
     ns = (uint64_t)((double)ns * part);
-    caml_memory_policy_collected(&policy, ns);
+    for (unsigned i = 0; i < heap.domains; i++)
+      caml_memory_policy_collected(&policy, ns);
     heap.now += ns + heap.work_ns;
     heap.allocated += MIB;
     heap.dead += MIB;
@@ -178,6 +183,19 @@ static void collection_keeps_to_its_part_of_the_time(void** state) {
   assert_true(part_collecting() < 0.55);
   assert_true(part_collecting() > 0.40);
   assert_true(heap.peak > 330 * MIB);
+}
+
+static void each_domain_has_its_time(void** state) {
+  size_t of_one;
+  (void)state;
+  limit(330 * MIB, NONE);
+  run_cycles(30, 1000 * MIB);
+  of_one = heap.peak;
+  setup(NULL);
+  heap.domains = 4;
+  limit(330 * MIB, NONE);
+  run_cycles(30, 1000 * MIB);
+  assert_int_equal(heap.peak, of_one);
 }
 
 static void but_for_the_hard_limit(void** state) {
@@ -272,6 +290,77 @@ static void past_the_hard_limit_it_is_told_at_once(void** state) {
   assert_in_range(process(), 600 * MIB, 620 * MIB);
 }
 
+/* The budget of a program that has allocated much */
+static size_t budget_of_old_program(void) {
+  limit(450 * MIB, NONE);
+  heap.allocated = (uint64_t)100000 * MIB;
+  run_cycles(5, 1000 * MIB);
+  return caml_memory_policy_budget(&policy);
+}
+
+/* A domain that has ended is counted a cycle late: what all have allocated is
+   less for a while. */
+static void what_is_counted_late_is_no_allocation(void** state) {
+  size_t budget = budget_of_old_program();
+  (void)state;
+  heap.allocated -= 90000 * MIB;
+  run_cycle(1000 * MIB);
+  heap.allocated += 90000 * MIB;
+  run_cycle(1000 * MIB);
+  assert_in_range(caml_memory_policy_budget(&policy), budget / 2, budget * 2);
+}
+
+/* Nor is what a parent allocated a child's. */
+static void a_child_counts_anew(void** state) {
+  size_t budget = budget_of_old_program();
+  (void)state;
+  caml_memory_policy_forked(&policy);
+  heap.allocated = 0;
+  run_cycle(1000 * MIB);
+  run_cycle(1000 * MIB);
+  assert_in_range(caml_memory_policy_budget(&policy), budget / 2, budget * 2);
+  assert_int_equal(policy.allocated_at, heap.allocated);
+}
+
+/* Domains that end allocate without telling. */
+static void growth_that_nobody_tells_of_counts(void** state) {
+  (void)state;
+  limit(450 * MIB, NONE);
+  run_cycles(5, 1000 * MIB);
+  heap.dead += 20 * MIB;
+  heap.used += 20 * MIB;
+  look();
+  assert_true(caml_memory_policy_slice(&policy, 0) > 0.0);
+  assert_true(caml_memory_policy_slice(&policy, 0) == 0.0);
+}
+
+/* All work was asked for; somebody has not done it. */
+static void a_cycle_that_goes_on_is_late(void** state) {
+  (void)state;
+  limit(450 * MIB, NONE);
+  run_cycles(5, 1000 * MIB);
+  assert_false(caml_memory_policy_is_late(&policy));
+  caml_memory_policy_slice(&policy, caml_memory_policy_budget(&policy) / 2);
+  assert_false(caml_memory_policy_is_late(&policy));
+  caml_memory_policy_slice(&policy, caml_memory_policy_budget(&policy));
+  assert_true(caml_memory_policy_is_late(&policy));
+  end_cycle();
+  assert_false(caml_memory_policy_is_late(&policy));
+}
+
+/* Headers of pools, and what blocks are less than their size class */
+static void what_a_compaction_does_not_bring_is_no_reason(void** state) {
+  (void)state;
+  heap.mark_ns = MS / 1000;
+  limit(900 * MIB, NONE);
+  heap.waste = heap.lost = 300 * MIB;
+  run_cycles(20, 100 * MIB);
+  assert_int_equal(heap.compactions, 0);
+  heap.lost = 0;
+  run_cycles(5, 100 * MIB);
+  assert_int_equal(heap.compactions, 1);
+}
+
 /* An idle program that lives past its limit has not exhausted its time. */
 static void who_does_not_collect_is_not_told(void** state) {
   (void)state;
@@ -343,7 +432,8 @@ static void who_is_not_killed_is_not_told(void** state) {
 static void nothing_overflows(void** state) {
   struct caml_memory_cycle all = {
     .now = UINT64_MAX, .in_use = SIZE_MAX, .blocks = SIZE_MAX,
-    .marked = SIZE_MAX, .allocated = UINT64_MAX, .may_compact = true
+    .marked = SIZE_MAX, .allocated = UINT64_MAX,
+    .domains = UINT_MAX, .may_compact = true
   };
   (void)state;
   limit(0, 0);
@@ -364,10 +454,17 @@ int main(void) {
     cmocka_unit_test_setup(the_peak_stays_below_the_limit, setup),
     cmocka_unit_test_setup(more_room_is_less_collection, setup),
     cmocka_unit_test_setup(collection_keeps_to_its_part_of_the_time, setup),
+    cmocka_unit_test_setup(each_domain_has_its_time, setup),
     cmocka_unit_test_setup(but_for_the_hard_limit, setup),
     cmocka_unit_test_setup(a_limit_that_is_lowered_is_kept, setup),
     cmocka_unit_test_setup(waste_is_compacted_if_that_brings_more, setup),
     cmocka_unit_test_setup(what_is_beside_the_heap_counts, setup),
+    cmocka_unit_test_setup(what_is_counted_late_is_no_allocation, setup),
+    cmocka_unit_test_setup(a_child_counts_anew, setup),
+    cmocka_unit_test_setup(growth_that_nobody_tells_of_counts, setup),
+    cmocka_unit_test_setup(a_cycle_that_goes_on_is_late, setup),
+    cmocka_unit_test_setup(what_a_compaction_does_not_bring_is_no_reason,
+                           setup),
     cmocka_unit_test_setup(a_slow_leak_is_told_where_it_has_come_far, setup),
     cmocka_unit_test_setup(a_leak_is_told_after_some_time, setup),
     cmocka_unit_test_setup(past_the_hard_limit_it_is_told_at_once, setup),

@@ -57,7 +57,7 @@ static void put(char* p) {
 }
 
 static void assert_free(size_t dirty, size_t muzzy, size_t retained) {
-  struct caml_free_pools some = caml_pools_free(&arena.pools);
+  struct caml_free_pages some = caml_pools_free(&arena.pools);
   assert_int_equal(some.dirty, dirty * UNIT);
   assert_int_equal(some.muzzy, muzzy * UNIT);
   assert_int_equal(some.retained, retained * UNIT);
@@ -177,6 +177,28 @@ static void decay_has_its_times(void** state) {
   put(p[0]);
 }
 
+static void put_one(void) {
+  put(get());
+}
+
+static void puts_leave_decay_to_the_thread(void** state) {
+  (void)state;
+  caml_pools_set_dirty_decay(&arena.pools, LATE_TIME);
+  caml_pools_set_muzzy_decay(&arena.pools, 0);
+  assert_puts_look_late(&arena.pools.shards[0].dirty_since, put_one);
+}
+
+static void* lock_all(void* unused) {
+  caml_pools_lock(&arena.pools);
+  caml_pools_unlock(&arena.pools);
+  return unused;
+}
+
+static void who_takes_all_shards_is_seen_to_wait(void** state) {
+  (void)state;
+  assert_seen_to_wait(&arena.pools.shards[5].lock, lock_all);
+}
+
 /* What is due while decay is held is due when it no longer is. */
 static void decay_can_be_held(void** state) {
   char* p[2];
@@ -267,6 +289,32 @@ static void a_large_heap_gets_the_pages_of_a_pool(void** state) {
   assert_int_equal(p[0][UNIT - 1], 1);
 }
 
+/* Pools in use and free ones with pages, of a slab of whose pools the last two
+   are put after the others were purged, and that jemalloc then purges */
+static void committed_is_what_has_pages(void** state) {
+  char* p[2 * N];
+  size_t before, full = CAML_SLAB_SIZE;
+  (void)state;
+  p[0] = get();
+  assert_int_equal(caml_extents_committed(&arena.extents), UNIT);
+  put(p[0]);
+  assert_true(caml_arena_purge(&arena));
+  assert_int_equal(caml_extents_committed(&arena.extents), 0);
+  grow_large();
+  before = caml_extents_committed(&arena.extents);
+  for (int i = 0; i < 3; i++) {
+    for (size_t j = 0; j < 2 * N; j++) p[j] = get();
+    assert_int_equal(caml_extents_committed(&arena.extents), before + 2 * full);
+    for (size_t j = 2; j < 2 * N; j++) put(p[j]);
+    assert_true(caml_arena_purge(&arena));
+    assert_int_equal(caml_extents_committed(&arena.extents), before + 2 * UNIT);
+    put(p[0]);
+    put(p[1]);
+    assert_true(caml_arena_purge(&arena));
+    assert_int_equal(caml_extents_committed(&arena.extents), before);
+  }
+}
+
 /* jemalloc takes the slab for dirty as a whole. */
 static void a_large_heap_gets_the_pages_that_a_slab_lacks(void** state) {
   char* p[2 * N];
@@ -319,7 +367,7 @@ static void a_growing_heap_has_slabs_ahead(void** state) {
 
 /* Takes what is free; how many pools that were. */
 static size_t take_free(void) {
-  struct caml_free_pools some = caml_pools_free(&arena.pools);
+  struct caml_free_pages some = caml_pools_free(&arena.pools);
   size_t n = (some.dirty + some.retained) / UNIT;
   for (size_t i = 0; i < n; i++) get();
   return n;
@@ -534,6 +582,10 @@ static void* use(void* shard) {
   return NULL;
 }
 
+static bool child_uses_pools(void) {
+  return use(NULL) == NULL;
+}
+
 static void threads_and_forks(void** state) {
   pthread_t threads[4];
   void* failed;
@@ -541,21 +593,7 @@ static void threads_and_forks(void** state) {
   for (uintptr_t i = 0; i < 4; i++)
     assert_int_equal(
       pthread_create(&threads[i], NULL, use, (void*)(i / 2)), 0);
-  for (int i = 0; i < 20; i++) {
-    int status;
-    pid_t pid;
-    caml_arena_prefork(&arena);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-      alarm(60);
-      caml_arena_postfork_child(&arena);
-      _exit(use(NULL) == NULL ? 0 : 1);
-    }
-    caml_arena_postfork_parent(&arena);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_int_equal(status, 0);
-  }
+  fork_often(20, child_uses_pools);
   for (int i = 0; i < 4; i++) {
     assert_int_equal(pthread_join(threads[i], &failed), 0);
     assert_null(failed);
@@ -570,11 +608,14 @@ int main(void) {
     T(purge_takes_the_holes),
     T(what_the_kernel_keeps_is_dirty),
     T(decay_has_its_times),
+    T(puts_leave_decay_to_the_thread),
+    T(who_takes_all_shards_is_seen_to_wait),
     T(decay_can_be_held),
     T(decay_may_be_never_or_at_once),
     T(a_slab_of_dirty_pages_is_dirty),
     T(shards_share),
     T(a_large_heap_gets_the_pages_of_a_pool),
+    T(committed_is_what_has_pages),
     T(a_large_heap_gets_the_pages_that_a_slab_lacks),
     T(a_small_heap_gets_pages_as_they_are_touched),
     T(a_growing_heap_has_slabs_ahead),

@@ -27,7 +27,7 @@ static uint64_t now;
 
 static int setup(void** state) {
   (void)state;
-  policy = (struct caml_pressure_policy){ .began = 0 };
+  policy = (struct caml_pressure_policy){ .futile = 0 };
   now = 1000 * SECOND;
   return 0;
 }
@@ -40,7 +40,7 @@ static unsigned relief(uint64_t took, size_t returned) {
   caml_pressure_policy_begin(&policy, now);
   assert_false(caml_pressure_policy_acts(&policy, now + took));
   now += took;
-  caml_pressure_policy_end(&policy, now, 100 * MIB, returned);
+  caml_pressure_policy_end(&policy, now, took, 100 * MIB, returned);
   while (!caml_pressure_policy_acts(&policy, now)) {
     now += SECOND;
     seconds++;
@@ -79,7 +79,7 @@ static void one_that_never_ends_is_no_obstacle(void** state) {
 /* Nothing began, as in a child that was forked meanwhile. */
 static void an_end_without_a_beginning(void** state) {
   (void)state;
-  caml_pressure_policy_end(&policy, now, MIB, MIB);
+  caml_pressure_policy_end(&policy, now, 0, MIB, MIB);
   assert_false(caml_pressure_policy_acts(&policy, now + 9 * SECOND));
   assert_true(caml_pressure_policy_acts(&policy, now + 10 * SECOND));
 }

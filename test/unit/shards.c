@@ -116,6 +116,8 @@ static unsigned changed_for_others(unsigned shard) {
     size_t size = sizeof(arena) - i < LINE ? sizeof(arena) - i : LINE;
     if (memcmp((char*)&arena + i, (char*)&before + i, size) == 0) continue;
     n += !is_in(i, &arena.pools.shards[shard], sizeof(arena.pools.shards[0]))
+      && !is_in(i, &arena.frames.shards[shard],
+                sizeof(arena.frames.shards[0]))
       && !is_in(i, &arena.cache.shards[shard], sizeof(arena.cache.shards[0]));
   }
   return n;
@@ -155,13 +157,19 @@ static void lines_have_one_shard(void** state) {
   (void)state;
   assert_int_equal((uintptr_t)&arena.pools.shards % CAML_CACHE_LINES, 0);
   assert_int_equal(sizeof(arena.pools.shards[0]) % CAML_CACHE_LINES, 0);
+  assert_int_equal((uintptr_t)&arena.frames.shards % CAML_CACHE_LINES, 0);
+  assert_int_equal(sizeof(arena.frames.shards[0]) % CAML_CACHE_LINES, 0);
   assert_int_equal((uintptr_t)&arena.cache.shards % CAML_CACHE_LINES, 0);
   assert_int_equal(sizeof(arena.cache.shards[0]) % CAML_CACHE_LINES, 0);
 }
 
-static void assert_own_lock_only(unsigned shard) {
+static void assert_took_only(const struct caml_ranked_mutex* lock) {
   assert_int_equal(taken, 1);
-  assert_ptr_equal(last, &arena.pools.shards[shard].lock.mutex);
+  assert_ptr_equal(last, &lock->mutex);
+}
+
+static void assert_own_lock_only(unsigned shard) {
+  assert_took_only(&arena.pools.shards[shard].lock.mutex);
 }
 
 /* One that has its pages: else they are counted. */
@@ -186,8 +194,7 @@ static void a_pool_of_the_own_shard_is_nobody_elses(void** state) {
 }
 
 static void a_block_that_is_kept_is_nobody_elses(void** state) {
-  static const size_t sizes[] =
-    { 5 * KIB, 14 * KIB, 16 * KIB, 100 * KIB, 1000 * KIB };
+  static const size_t sizes[] = { 5 * KIB, 10 * KIB, 14 * KIB };
   (void)state;
   for (int i = 0; i < 4; i++) /* of a large heap more is kept */
     assert_non_null(caml_arena_get(&arena, 2048 * MIB));
@@ -208,6 +215,27 @@ static void a_block_that_is_kept_is_nobody_elses(void** state) {
       assert_int_equal(taken, 0);
       assert_int_equal(changed_for_others(shard), 0);
       put(shard, found, sizes[j]);
+    }
+}
+
+/* Of pages that are there: else they are counted. */
+static void a_block_in_a_frame_of_the_own_is_nobody_elses(void** state) {
+  static const size_t sizes[] = { 16 * KIB, 100 * KIB, 1000 * KIB };
+  (void)state;
+  for (unsigned s = 0; s < SHARDS; s++) get(s, 20 * KIB);
+  for (size_t i = 0; i < N_SHARDS; i++)
+    for (size_t j = 0; j < sizeof(sizes) / sizeof(sizes[0]); j++) {
+      unsigned shard = some_shards[i];
+      char *block = get(shard, sizes[j]), *found;
+      look(NULL);
+      put(shard, block, sizes[j]);
+      assert_took_only(&arena.frames.shards[shard].lock.mutex);
+      assert_int_equal(changed_for_others(shard), 0);
+      look(NULL);
+      found = get(shard, sizes[j]);
+      assert_ptr_equal(found, block);
+      assert_took_only(&arena.frames.shards[shard].lock.mutex);
+      assert_int_equal(changed_for_others(shard), 0);
     }
 }
 
@@ -232,14 +260,14 @@ static void a_new_slab_leaves_others_their_blocks(void** state) {
   (void)state;
   for (int i = 0; i < 4; i++)
     assert_non_null(caml_arena_get(&arena, 2048 * MIB));
-  for (unsigned s = 0; s < 3; s++) put(s, get(s, 64 * KIB), 64 * KIB);
-  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 3 * 64 * KIB);
+  for (unsigned s = 0; s < 3; s++) put(s, get(s, 14 * KIB), 14 * KIB);
+  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 3 * 14 * KIB);
   get_pool(1);
   assert_int_equal(arena.cache.shards[1].bytes, 0);
-  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 2 * 64 * KIB);
+  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 2 * 14 * KIB);
   get(2, 2 * MIB);
   assert_int_equal(arena.cache.shards[2].bytes, 0);
-  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 64 * KIB);
+  assert_int_equal(caml_cache_counts(&arena.cache).bytes, 14 * KIB);
 }
 
 /* jemalloc's slabs get theirs as they are made. */
@@ -258,6 +286,7 @@ int main(void) {
     T(lines_have_one_shard),
     T(a_pool_of_the_own_shard_is_nobody_elses),
     T(a_block_that_is_kept_is_nobody_elses),
+    T(a_block_in_a_frame_of_the_own_is_nobody_elses),
     T(a_new_slab_needs_no_other_shard),
     T(a_new_slab_leaves_others_their_blocks),
     T(pages_come_when_no_mutex_is_held),
