@@ -10,8 +10,8 @@ SEED = "42"
 MIB, QUICK_MIB = 6144, 1024
 
 # runtime-jemalloc/arena/jemalloc_*.c, of which micro.c and scale.c make an arena
-ARENA = ("advice", "arena", "budget", "cache", "cache_policy", "extents", "huge",
-         "limits", "mutex", "pools")
+ARENA = ("advice", "arena", "budget", "cache", "cache_policy", "extents", "frames",
+         "huge", "limits", "mutex", "pools")
 
 # [arguments] and [quick] come after the seed.  [ocaml4]: OCaml 4 can compile it.
 Program = namedtuple("Program", "label source arguments quick ocaml4")

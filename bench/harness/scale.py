@@ -63,7 +63,9 @@ class Scale:
         traced = runtimes.Runtime(
             "traced", self.ocamlopt,
             ["-I", os.path.join(self.build, "variant"), "-runtime-variant", "_jemalloc",
-             "-ccopt", f"-I'{self.programs}'", "-ccopt", wrapped(SOURCE)])
+             "-ccopt", f"-I'{self.programs}'",
+             "-ccopt", f"-I'{os.path.join(self.build, 'tree', 'runtime')}'",
+             "-ccopt", wrapped(SOURCE)])
         compiled = runtimes.Compiled(
             os.path.join(self.programs, p.source + ".ml"),
             os.path.join(self.work, p.source),
@@ -107,8 +109,8 @@ def total(run, what):
 
 @median
 def found(run):
-    """Of the blocks of up to 1 MiB, in the cache; None where there are few"""
-    hits, misses = (run["calls"][f"get block, {k}"]["n"] for k in ("cache", "more"))
+    """Of the blocks of up to 1 MiB, in the own shard; None where there are few"""
+    hits, misses = (run["calls"][f"get block, {k}"]["n"] for k in ("own shard", "more"))
     return hits / (hits + misses) if hits + misses >= 100 else None
 
 

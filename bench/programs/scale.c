@@ -75,7 +75,8 @@ struct actor {
 struct sum { uint64_t n, waited, work, wait; };
 enum kind { POOL_HIT, POOL_MISS, BLOCK_HIT, BLOCK_MISS, LARGE, KINDS };
 static const char* const kinds[] = {
-  "pool, own shard", "pool, more", "block, cache", "block, more", "above 1 MiB"
+  "pool, own shard", "pool, more", "block, own shard", "block, more",
+  "above 1 MiB"
 };
 
 static struct actor actors[MOST_DOMAINS + 1];
@@ -225,7 +226,8 @@ static struct trace read_trace(const char* name) {
 static enum kind kind_of(const struct actor* a, size_t size, uint64_t hits) {
   const struct caml_cache* c = &scale_arena.cache;
   if (size <= SCALE_MEDIUM_POOL) return a->todo.n == 2 ? POOL_HIT : POOL_MISS;
-  if (size > CAML_CACHE_BLOCK_MOST) return LARGE;
+  if (size > CAML_FRAME_BLOCK_MOST) return LARGE;
+  if (scale_is_of_frame(size)) return a->todo.n == 2 ? BLOCK_HIT : BLOCK_MISS;
   return a->todo.n == 0
       || c->shards[a->number % CAML_CACHE_SHARDS].hits > hits
     ? BLOCK_HIT : BLOCK_MISS;

@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <time.h>
+#include <unistd.h>
 #include "jemalloc.h"
 #include "jemalloc_thread.h"
 #include "scale_arena.h"
@@ -268,6 +269,9 @@ const char* scale_lock_name(const void* lock) {
   struct caml_arena* a = &scale_arena;
   if (is_in(lock, a->pools.shards, sizeof(a->pools.shards)))
     return "shard of pools";
+  if (is_in(lock, a->frames.shards, sizeof(a->frames.shards)))
+    return "shard of frames";
+  if (is_in(lock, &a->frames.lock, sizeof(a->frames.lock))) return "pieces";
   if (is_in(lock, &a->extents.lock, sizeof(a->extents.lock))) return "extents";
   if (is_in(lock, &a->extents.huge, sizeof(a->extents.huge))) return "huge";
   if (is_in(lock, &a->statistics, sizeof(a->statistics))) return "statistics";
@@ -286,6 +290,11 @@ static void add(_Atomic size_t* sum, size_t bytes) {
 size_t scale_bytes(size_t size) {
   if (size > SCALE_MEDIUM_POOL) return size;
   return size == 0 ? CAML_POOL_SIZE : CAML_MEDIUM_POOL_SIZE;
+}
+
+bool scale_is_of_frame(size_t size) {
+  return size > 7 * (size_t)sysconf(_SC_PAGESIZE) / 2
+    && size <= CAML_FRAME_BLOCK_MOST;
 }
 
 static void count(unsigned domain, size_t size, size_t bytes) {

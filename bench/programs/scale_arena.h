@@ -30,9 +30,11 @@ extern struct caml_heap_in_use scale_in_use;
 void scale_create(void);
 
 /* As heap_source_jemalloc.c.  [size] is that of a struct scale_event; the first
-   says how many bytes that are. */
+   says how many bytes that are, the third whether such a block lies in a
+   frame. */
 size_t scale_bytes(size_t size);
 void* scale_get(unsigned domain, size_t size);
+bool scale_is_of_frame(size_t size);
 void scale_put(unsigned domain, void* block, size_t size);
 
 /* What jemalloc_background.c does each SCALE_DECAY_NS */

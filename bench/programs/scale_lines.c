@@ -63,9 +63,40 @@ static bool is_block(const void* p) {
   return parts[i % PARTS / 64] >> i % 64 & 1;
 }
 
+/* What frames note down of those of the first shard */
+static const void* own_frames[1024];
+static unsigned n_own_frames;
+
+static const void* frame_at(const void* block) {
+  uintptr_t n = (uintptr_t)block / CAML_FRAME_SIZE;
+  caml_frame_entry* leaf = scale_arena.frames.leaves[n / CAML_FRAMES_LEAF];
+  return leaf == NULL ? NULL : leaf[n % CAML_FRAMES_LEAF];
+}
+
+static unsigned find_own_frame(const void* frame) {
+  unsigned i = 0;
+  while (i < n_own_frames && own_frames[i] != frame) i++;
+  return i;
+}
+
+static void note_frame(unsigned shard, const void* block) {
+  const void* frame = frame_at(block);
+  unsigned i = find_own_frame(frame);
+  if (frame == NULL) return;
+  scale_need(i < 1024, "too many frames");
+  if (shard == 0 && i == n_own_frames) own_frames[n_own_frames++] = frame;
+  if (shard != 0 && i < n_own_frames)
+    own_frames[i] = own_frames[--n_own_frames];
+}
+
+static void note(unsigned shard, const void* block, size_t size) {
+  note_block(block, scale_bytes(size));
+  if (scale_is_of_frame(size)) note_frame(shard, block);
+}
+
 static void* get(unsigned shard, size_t size) {
   void* block = scale_get(shard, size);
-  note_block(block, scale_bytes(size));
+  note(shard, block, size);
   *(volatile char*)block = 1;
   return block;
 }
@@ -139,19 +170,44 @@ static const uint16_t* slab_at(const void* p) {
   return NULL;
 }
 
+/* Both are of a page of their own. */
+static bool is_of_own_frames(const void* p) {
+  const void* page = (const void*)((uintptr_t)p & -(uintptr_t)(4 * KIB));
+  return page == scale_arena.frames.shards[0].by_length
+    || find_own_frame(page) < n_own_frames;
+}
+
 static bool is_own(const void* p) {
   const struct caml_arena* a = &scale_arena;
   const uint16_t* slab = slab_at(p);
   return is_in(p, &a->cache.shards[0], sizeof(a->cache.shards[0]))
     || is_in(p, &a->pools.shards[0], sizeof(a->pools.shards[0]))
+    || is_in(p, &a->frames.shards[0], sizeof(a->frames.shards[0]))
+    || is_of_own_frames(p)
     || is_in(p, &scale_in_use.shards[0], sizeof(scale_in_use.shards[0]))
     || (slab != NULL && *slab == 0);
+}
+
+static bool is_of_frames(const void* p) {
+  const struct caml_frames* f = &scale_arena.frames;
+  for (size_t i = 0; i < CAML_FRAMES_ROOT; i++) {
+    const char* leaf = (const char*)f->leaves[i];
+    if (leaf != NULL
+        && is_in(p, leaf, CAML_FRAMES_LEAF * sizeof(caml_frame_entry)))
+      return true;
+  }
+  for (unsigned i = 0; i < CAML_POOL_SHARDS; i++)
+    if (f->shards[i].by_length != NULL
+        && is_in(p, f->shards[i].by_length, 4 * KIB))
+      return true;
+  return false;
 }
 
 static void count_line(const void* p) {
   if (is_own(p)) return;
   if (is_in(p, &scale_arena, sizeof(scale_arena))
-      || is_in(p, &scale_in_use, sizeof(scale_in_use)) || slab_at(p) != NULL)
+      || is_in(p, &scale_in_use, sizeof(scale_in_use)) || slab_at(p) != NULL
+      || is_of_frames(p))
     state->ours++;
   else
     state->jemallocs++;
@@ -222,18 +278,25 @@ struct kind {
 
 static void* spare[4096];
 static unsigned n_spare;
+static size_t spare_size;
 
 static void nothing(void) {}
 
 static void put_spare(void) {
-  while (n_spare > 0) scale_put(0, spare[--n_spare], 0);
+  while (n_spare > 0) scale_put(0, spare[--n_spare], spare_size);
+}
+
+static void take_spare(size_t size) {
+  scale_need(n_spare < 4096, "too many blocks");
+  spare_size = size;
+  spare[n_spare++] = get(0, size);
 }
 
 /* There is no free pool in the own shard. */
 static void exhaust(void) {
   put_spare();
   while (scale_arena.pools.shards[0].partial != NULL)
-    spare[n_spare++] = get(0, 0);
+    take_spare(0);
 }
 
 /* Nor in another's */
@@ -260,6 +323,15 @@ static void leave_others(void) {
   exhaust();
 }
 
+/* The own frames have no run that is long enough. */
+static void exhaust_frames(void) {
+  const struct caml_page_bits* lengths = &scale_arena.frames.shards[0].lengths;
+  put_spare();
+  while (caml_page_bits_find(lengths, 100 * KIB / (4 * KIB) - 1, 0)
+         < CAML_FRAME_PAGES)
+    take_spare(100 * KIB);
+}
+
 static void empty_cache(void) {
   caml_cache_empty(&scale_arena.cache);
 }
@@ -278,12 +350,12 @@ static const struct kind kinds[] = {
   { "pool, new slab", 0, false, exhaust_all, 0 },
   { "10 KiB, found", 10 * KIB, false, nothing, 0 },
   { "10 KiB, kept", 10 * KIB, true, nothing, 0 },
-  { "100 KiB, found", 100 * KIB, false, nothing, 0 },
-  { "100 KiB, kept", 100 * KIB, true, nothing, 0 },
   { "10 KiB, not found", 10 * KIB, false, empty_cache, 0 },
-  { "100 KiB, not found", 100 * KIB, false, empty_cache, 0 },
   { "10 KiB, not kept", 10 * KIB, true, close_cache, 0 },
-  { "100 KiB, not kept", 100 * KIB, true, close_cache, 0 },
+  { "100 KiB, own shard", 100 * KIB, false, nothing, 0 },
+  { "100 KiB, own shard", 100 * KIB, true, nothing, 0 },
+  { "100 KiB, another's shard", 100 * KIB, true, nothing, 1 },
+  { "100 KiB, new frame", 100 * KIB, false, exhaust_frames, 0 },
   { "4 MiB", 4096 * KIB, false, nothing, 0 },
   { "4 MiB", 4096 * KIB, true, nothing, 0 },
 };
@@ -316,7 +388,7 @@ static const struct scale_steps* once(const struct kind* k, void** block,
 
 static void clean_up(const struct kind* k, void* block) {
   if (k->put) return;
-  note_block(block, scale_bytes(k->size));
+  note(0, block, k->size);
   scale_put(0, block, k->size);
 }
 
