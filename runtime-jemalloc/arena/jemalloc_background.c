@@ -37,6 +37,23 @@ static void wait(struct caml_background* b) {
   pthread_cond_wait(&b->changed, caml_ranked_mutex_held(&b->lock));
 }
 
+/* Has the heap taken pages since this was asked last? */
+static bool has_grown(struct caml_background* b) {
+  size_t before = b->committed;
+  caml_ranked_mutex_assert_held(&b->lock);
+  b->committed = atomic_load(&b->arena->extents.commit.bytes);
+  return b->committed != before;
+}
+
+/* What is free of a heap that grows is not unmapped: jemalloc's next step would
+   be larger than the one before, however little is left of that. */
+static bool trim(struct caml_background* b) {
+  bool grows = has_grown(b);
+  if (grows && caml_limits_charge(&b->arena->extents.limits)) return false;
+  caml_arena_trim(b->arena);
+  return true;
+}
+
 /* Purges what is due, and returns whether something is left to be purged
    later.  With the lock held all the time, so that a fork waits for the end:
    in the child a purge that was under way would never end, and jemalloc would
@@ -46,8 +63,7 @@ static bool decay(struct caml_background* b) {
   caml_arena_decay(b->arena);
   caml_arena_update_budget(b->arena);
   if (caml_arena_decays(b->arena)) return true;
-  caml_arena_trim(b->arena);
-  return false;
+  return !trim(b);
 }
 
 /* Nothing is left to purge: waits for [caml_background_freed].  Another look
@@ -100,6 +116,7 @@ void caml_background_init(struct caml_background* b, struct caml_arena* arena) {
   assert(arena != NULL);
   b->arena = arena;
   b->running = b->stopping = false;
+  b->committed = 0;
   b->retry = (struct caml_thread_retry){ .wait = 0 };
   atomic_store(&b->next_poll, 0);
   atomic_store(&b->clock, 0);

@@ -45,6 +45,8 @@ struct caml_background {
   pthread_t thread;
   bool running;  /* there is [thread] */
   bool stopping; /* it is to end */
+  size_t committed; /* bytes that the heap had ever committed at its last look;
+                       with [lock] held */
   struct caml_thread_retry retry; /* of making it */
   _Atomic uint64_t next_poll;     /* ns, where there is no thread */
   _Atomic clockid_t clock;        /* of the thread's CPU time; 0: no thread */
