@@ -117,8 +117,7 @@ void caml_frames_purge(struct caml_frames* frames);
 bool caml_frames_release(struct caml_frames* frames);
 
 /* What is free in frames that are in use.  The second is called with all
-   locks, between [caml_frames_lock] and
-   [caml_frames_unlock]. */
+   locks, between [caml_frames_lock] and [caml_frames_unlock]. */
 struct caml_free_pages caml_frames_free(struct caml_frames* frames);
 struct caml_free_pages caml_frames_free_locked(struct caml_frames* frames);
 
