@@ -2,6 +2,9 @@
    block, by a program that does nothing but allocate.  KIND is small,
    bigarrays (half of it in these), or leak.  Prints how many blocks it
    replaced.
+   churn MIB SECONDS waiting: as small, beside three domains that wait for its
+   end.
+   churn MIB SECONDS joined: as small, in a domain that the first one waits for.
    churn MIB SECONDS collection: prints which part of the time the major
    collector took, 1/10000.
    churn MIB SECONDS idle: MIB that are garbage, in a program that sleeps.
@@ -42,6 +45,18 @@ let churn () =
     if with_bigarrays then b.(!steps / 4000 mod Array.length b) <- bigarray ()
   done;
   Printf.printf "%d\n%!" !steps
+
+let beside_waiting work =
+  let mutex = Mutex.create () and ended = Condition.create () in
+  let working = ref true in
+  let wait () =
+    Mutex.protect mutex
+      (fun () -> while !working do Condition.wait ended mutex done) in
+  let waiting = List.init 3 (fun _ -> Domain.spawn wait) in
+  work ();
+  Mutex.protect mutex
+    (fun () -> working := false; Condition.broadcast ended);
+  List.iter Domain.join waiting
 
 let quarter rounds =
   let a = fill lives and text = String.make (1 lsl 16) 'x' in
@@ -95,6 +110,8 @@ let () =
   if kind = "leak" then leak []
   else if kind = "collection" then collection ()
   else if kind = "idle" then idle ()
+  else if kind = "waiting" then beside_waiting churn
+  else if kind = "joined" then Domain.join (Domain.spawn churn)
   else if kind = "quarter" then quarter (int_of_float seconds)
   else if workers = 0 then churn ()
   else
