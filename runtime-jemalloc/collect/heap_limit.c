@@ -18,7 +18,7 @@
 
 #define CAML_INTERNALS
 
-#include <sched.h>
+#include <time.h>
 #include "caml/domain.h"
 #include "caml/fail.h"
 #include "caml/fiber.h"
@@ -38,6 +38,7 @@
 #include "heap_memory.h"
 #include "heap_pool_layout.h"
 #include "heap_relief.h"
+#include "heap_share_part.h"
 
 static size_t limit(void) {
   return (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit);
@@ -207,9 +208,9 @@ static value* alloc_in_limit(struct caml_heap_state* heap, mlsize_t wosize,
   return block;
 }
 
-/* Bytes: from here on jemalloc has an extent for each block.  A page fault
-   takes 12 us on the machine of bench/report.md, a page by this call 3: a GiB
-   of arrays (bench/programs/growth.ml, 42 1024 large) 1.1 s instead of 3.4. */
+/* Bytes: from here on a block has pages of its own.  Where a page fault took 12
+   us and a page by this call 3, a GiB of arrays (bench/programs/growth.ml, 42
+   1024 large) took 1.1 s instead of 3.4. */
 #define POPULATED ((size_t)16 << 10)
 
 /* What has fields is filled before the GC may see it.  Bytes may never be. */
@@ -240,9 +241,20 @@ static void compact(void) {
   caml_heap_reset_pacing();
 }
 
-/* Collects all garbage, and compacts if that does not make room. */
+/* What is shared since a fork is given back by the end of the second cycle, and
+   then collected. */
+static void collect_shared(void) {
+  if (!caml_share_exists()) return;
+  caml_share_ask_back();
+  collect();
+  collect();
+}
+
+/* Collects all garbage, then that of what is shared, and compacts, as long as
+   that does not make room. */
 static void make_room(size_t size, size_t max) {
   collect();
+  if (!has_room(size, max)) collect_shared();
   if (!has_room(size, max) && caml_heap_may_compact_unasked()) compact();
   caml_heap_give_back(CAML_COMPACT_PURGE_FORCED);
 }
@@ -261,6 +273,12 @@ static bool make_room_as_first(size_t size, mlsize_t words, size_t max) {
   return true;
 }
 
+/* Sleeps rather than yields: who is first may have a lower priority. */
+static void wait_a_moment(void) {
+  struct timespec moment = { 0, 20000 };
+  nanosleep(&moment, NULL);
+}
+
 static void make_room_in_heap(mlsize_t wosize) {
   size_t max = limit(), size = needed(wosize);
   mlsize_t words = Whsize_wosize(wosize);
@@ -269,7 +287,7 @@ static void make_room_in_heap(mlsize_t wosize) {
   while (!reserve_room(size, words, max)
          && !make_room_as_first(size, words, max)) {
     caml_handle_gc_interrupt();
-    sched_yield();
+    wait_a_moment();
   }
 }
 

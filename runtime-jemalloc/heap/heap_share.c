@@ -684,7 +684,11 @@ void caml_share_cycle_ended(void) {
 
 void caml_share_ask(bool asked) {
   atomic_store(&share.asked, asked);
-  if (!asked) atomic_store(&share.to_be_given_back, true);
+  if (!asked) caml_share_ask_back();
+}
+
+void caml_share_ask_back(void) {
+  atomic_store(&share.to_be_given_back, true);
 }
 
 void caml_share_end(void) {

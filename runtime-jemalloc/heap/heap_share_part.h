@@ -15,9 +15,9 @@
 
    A fork sets the heap apart, which costs next to nothing: its lists are moved,
    as a whole, and neither pools nor blocks are looked at.  The next slice of
-   the collector lists the pools and the large blocks, and their pages; up to
-   then the collector does nothing but mark what is overwritten, which does no
-   harm.
+   the collector, large block or pointer that is overwritten lists the pools and
+   the large blocks, and their pages.  Where there is no memory for that, what
+   is overwritten is marked, which does no harm.
 
    What is set apart is all that there is at that moment, so that nothing in it
    leads out of it but what is written later: the roots that
@@ -49,9 +49,13 @@ void caml_share_plug(void* block, size_t size);
 void caml_share_end(void);
 
 /* From now on forks share the heap, however small, whatever Xfork_share says;
-   or they do as Xfork_share says, and the next cycle gives back what is
-   shared.  From any thread. */
+   or they do as Xfork_share says, and what is shared is asked back.  From any
+   thread. */
 void caml_share_ask(bool share);
+
+/* The next cycle that begins gives back what is shared at its end.  What is
+   garbage in it is gone two cycles later.  From any thread. */
+void caml_share_ask_back(void);
 
 /* Implemented by ocaml/setting_apart.h, in shared_heap.c */
 
