@@ -25,6 +25,9 @@
    default */
 #define UNLIMITED_STACK ((size_t)64 << 20)
 
+/* Bytes.  A larger limit counts as none: the kernel may refuse such a stack. */
+#define LARGEST_STACK ((rlim_t)1 << 30)
+
 /* Bytes of a stack that the C library keeps for its own data of a thread, and
    for the thread-local data of libraries that are loaded later: glibc 1,664
    and some 2,300 */
@@ -50,7 +53,7 @@ void caml_thread_init(void) {
 
 size_t caml_thread_program_stack(void) {
   struct rlimit limit;
-  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+  if (getrlimit(RLIMIT_STACK, &limit) != 0 || limit.rlim_cur > LARGEST_STACK)
     return UNLIMITED_STACK;
   return (size_t)limit.rlim_cur;
 }
