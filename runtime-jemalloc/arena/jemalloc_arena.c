@@ -499,6 +499,10 @@ void caml_arena_statistics_unlock(struct caml_arena* arena) {
   caml_ranked_mutex_unlock(&arena->statistics);
 }
 
+/* How often the thread holds decay.  A finaliser that runs meanwhile may
+   fork. */
+static _Thread_local int holds;
+
 void caml_arena_prefork(struct caml_arena* arena) {
   caml_ranked_mutex_lock(&arena->trim);
   caml_arena_statistics_lock(arena);
@@ -516,7 +520,7 @@ void caml_arena_postfork_parent(struct caml_arena* arena) {
 }
 
 void caml_arena_postfork_child(struct caml_arena* arena) {
-  atomic_store(&arena->held, 0); /* by a thread that is not here */
+  atomic_store(&arena->held, holds); /* Other threads are not here. */
   caml_cache_postfork_child(&arena->cache);
   caml_frames_postfork_child(&arena->frames);
   caml_pools_postfork_child(&arena->pools);
@@ -526,13 +530,15 @@ void caml_arena_postfork_child(struct caml_arena* arena) {
 }
 
 void caml_arena_hold_decay(struct caml_arena* arena) {
+  holds++;
   atomic_fetch_add(&arena->held, 1);
 }
 
 void caml_arena_release_decay(struct caml_arena* arena) {
   int before = atomic_fetch_sub(&arena->held, 1);
-  assert(before > 0);
+  assert(before > 0 && holds > 0);
   (void)before;
+  holds--;
 }
 
 /* Not before an eighth of the heap has lost its pages: a trim purges all that

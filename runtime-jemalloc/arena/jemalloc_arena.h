@@ -128,7 +128,7 @@ void caml_arena_postfork_parent(struct caml_arena* arena);
 void caml_arena_postfork_child(struct caml_arena* arena);
 
 /* Between the two no page is purged because of its age, except by jemalloc
-   itself when a block is put back.  They nest. */
+   itself when a block is put back.  They nest, and are of one thread. */
 void caml_arena_hold_decay(struct caml_arena* arena);
 void caml_arena_release_decay(struct caml_arena* arena);
 

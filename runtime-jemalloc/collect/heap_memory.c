@@ -358,11 +358,13 @@ double caml_memory_slice_begins(void) {
   return part;
 }
 
-/* Is the cycle late then? */
+/* Is the cycle late then?  A finaliser may have forked meanwhile: the child's
+   clock begins anew. */
 static bool note_slice(uint64_t began) {
+  uint64_t now = cpu();
   bool late;
   lock();
-  caml_memory_policy_collected(&memory.policy, cpu() - began);
+  if (now > began) caml_memory_policy_collected(&memory.policy, now - began);
   late = caml_memory_policy_is_late(&memory.policy);
   unlock();
   return late;

@@ -352,6 +352,27 @@ static void who_takes_all_shards_is_seen_to_wait(void** state) {
   assert_seen_to_wait(&arena.frames.shards[5].lock, lock_all);
 }
 
+static void* hold_decay(void* data) {
+  (void)data;
+  caml_arena_hold_decay(&arena);
+  return NULL;
+}
+
+/* A thread that holds decay may fork; what others hold ends with them. */
+static void a_child_holds_what_its_thread_held(void** state) {
+  pthread_t other;
+  (void)state;
+  caml_arena_hold_decay(&arena);
+  assert_int_equal(pthread_create(&other, NULL, hold_decay, NULL), 0);
+  pthread_join(other, NULL);
+  assert_int_equal(atomic_load(&arena.held), 2);
+  caml_arena_prefork(&arena);
+  caml_arena_postfork_child(&arena);
+  assert_int_equal(atomic_load(&arena.held), 1);
+  caml_arena_release_decay(&arena);
+  assert_int_equal(atomic_load(&arena.held), 0);
+}
+
 static void decay_can_be_held(void** state) {
   char* p[N];
   (void)state;
@@ -568,6 +589,7 @@ int main(void) {
     T(dirty_pages_become_muzzy_first),
     T(puts_leave_decay_to_the_thread),
     T(who_takes_all_shards_is_seen_to_wait),
+    T(a_child_holds_what_its_thread_held),
     T(decay_can_be_held),
     T(decay_may_be_never_or_at_once),
     T(shards_have_frames_of_their_own),
