@@ -55,10 +55,12 @@ static bool try_enter(struct caml_cache_shard* shard) {
 #define assert_entered(shard)                                                 \
   assert(caml_rank_is_held(CAML_RANK_CACHE) && (shard)->entered)
 
+/* What is in there is seen before [caml_background_freed] asks whether the
+   thread sleeps. */
 static void leave(struct caml_cache_shard* shard) {
   assert_entered(shard);
   caml_rank_drop(CAML_RANK_CACHE);
-  atomic_store_explicit(&shard->entered, false, memory_order_release);
+  atomic_store(&shard->entered, false);
 }
 
 /* Raised once for each shard */
@@ -152,8 +154,9 @@ static bool is_cached_size(size_t size) {
 
 /* The class from [class] on that has the most blocks, the largest of these;
    CAML_CACHE_CLASSES if none has any.  So blocks of as many sizes as possible
-   stay.  bench/programs/micro.c finds 97% of 16 to 64 KiB, 86% of 20 to 300
-   KiB; where the next larger went, 72 and 63%. */
+   stay.  When blocks of up to 1 MiB were kept, 97% of 16 to 64 KiB were found,
+   86% of 20 to 300 KiB (bench/programs/micro.c); where the next larger went, 72
+   and 63%. */
 static unsigned fullest(const struct caml_cache_shard* shard, unsigned class) {
   const unsigned last = CAML_CACHE_CLASSES - 1;
   unsigned full = CAML_CACHE_CLASSES;
@@ -168,9 +171,7 @@ static unsigned fullest(const struct caml_cache_shard* shard, unsigned class) {
   return full;
 }
 
-/* A block that goes: one from which jemalloc can cut one of [class], else a
-   smaller one.  Cut in its place it would leave pieces that no large block
-   finds room in: the peak of arrays 42 20 2000 60000 30000 was 1.9 of stock's.
+/* A block that goes: one that is as large as [class], else a smaller one.
    NULL: there is none. */
 static struct caml_cached* take_another(struct caml_cache_shard* shard,
                                         unsigned class) {

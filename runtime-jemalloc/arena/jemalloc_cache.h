@@ -21,10 +21,10 @@
    What is kept is free: it counts as dirty, and goes
      - when nobody has touched it for half of the decay time;
      - block by block, when others are asked for than there are and more is kept
-       than at first, so that jemalloc makes these of it;
+       than at first, so that slabs of jemalloc's become free;
      - for a block of another size, when there is no room for that;
-     - before jemalloc is asked by the shard's domain for anything that is no
-       such block;
+     - before jemalloc is asked by the shard's domain for a slab of pools, or
+       for a larger block that is in no frame;
      - with every purge that is asked for, and before memory runs out.
    jemalloc_cache_policy.h decides how much is kept and what goes.
 
