@@ -50,9 +50,10 @@ type statistics = {
           page that was never written is not, and a muzzy one may be gone *)
   address_space : int;  (** mapped by the hooks and not unmapped *)
   dirty_extents : int;
-      (** jemalloc's, of dirty pages. Free pools beside pools in use count in
-          [dirty], [muzzy] and [retained], but not in the extents; nor in the
-          purges: theirs are in [decommit] and [purge_lazy] *)
+      (** jemalloc's, of dirty pages. Free pools beside pools in use, and free
+          pages of frames, count in [dirty], [muzzy] and [retained], but not in
+          the extents; nor in the purges: theirs are in [decommit] and
+          [purge_lazy] *)
   muzzy_extents : int;
   retained_extents : int;
   dirty_purges : int;  (** sweeps over the dirty pages *)
@@ -124,7 +125,8 @@ val in_use : unit -> int
 val purge : ?lazily:bool -> unit -> unit
 (** Gives all unused pages of the heap back to the kernel before it returns,
     some 0.1 s a GiB. With [~lazily:true] the kernel takes them when it needs
-    some ([MADV_FREE]), unless [muzzy_decay_ms] is 0. Collects nothing: call
+    some ([MADV_FREE]), unless [muzzy_decay_ms] is 0, as it is by default.
+    Collects nothing: call
     [Gc.full_major] or [Gc.compact] for that, of which the second purges by
     itself.
     @raise Failure if jemalloc refused. *)

@@ -12,8 +12,8 @@
 
 /* The purge budget: how much time purging may take.
 
-   A heap that keeps cutting and freeing large blocks has its unused pages in
-   many small extents.  With a decay of a second, such a program spent more
+   A heap that keeps taking and freeing large blocks has its unused pages in
+   many small pieces.  With a decay of a second, such a program spent more
    than half of its time on purging these and on touching them again.  So
    purging has a budget of time.  When it is used up, the decay times are
    stretched, until purging keeps to it again.

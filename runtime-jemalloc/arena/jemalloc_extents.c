@@ -280,9 +280,9 @@ static void* take_from_rests(struct caml_extents* extents, size_t size) {
   return rest;
 }
 
-/* jemalloc asks for as little as a pool when it could not have more, and would
-   do so for each pool: a huge page is mapped for many of them.  With the lock
-   held. */
+/* jemalloc asks for as little as a block when it could not have more, and would
+   do so for each block: a huge page is mapped for many of them.  Not for pools,
+   which are aligned.  With the lock held. */
 static void* get_small_mapping(struct caml_extents* extents, size_t size) {
   void* p = take_from_rests(extents, size);
   assert(size > 0 && size % extents->page == 0);

@@ -10,8 +10,9 @@
 /*                                                                        */
 /**************************************************************************/
 
-/* Frames of pages, for blocks of more than 14 KiB and of 1 MiB at most.  A
-   frame is 2 MiB, one jemalloc extent, which is cut into runs of pages.
+/* Frames of pages, for blocks of more than three and a half pages, which are 14
+   KiB as a rule, and of 1 MiB at most.  A frame is 2 MiB, one jemalloc extent,
+   which is cut into runs of pages.
 
    For a block of its own, jemalloc takes several mutexes, and cuts and merges
    extents, all of which threads wait for.  A frame belongs to a shard, and each

@@ -35,8 +35,9 @@
    1.98: bench/programs/micro.c, seven runs of each by turns. */
 #define CAML_CACHE_LINES 128
 
-/* How many shards the pools of an arena have: see jemalloc_pools.h.  Domains
-   whose numbers are so far apart share one. */
+/* How many shards the pools of an arena have, and its frames: see
+   jemalloc_pools.h and jemalloc_frames.h.  Domains whose numbers are so far
+   apart share one. */
 #define CAML_POOL_SHARDS 64
 
 /* All mutexes of the heap's that have a rank, the first to be taken first: the

@@ -12,7 +12,8 @@
 
 /* The end of a major cycle: measures the heap, and has heap_overhead.c say
    whether a compaction is due.  A heap that is too small for one is not
-   measured: a program may have many thousands of cycles a second then. */
+   measured, but near Xmemory_limit: a program may have many thousands of cycles
+   a second then. */
 
 #define CAML_INTERNALS
 

@@ -75,8 +75,8 @@ enum caml_heap_stats { CAML_HEAP_STATS_OFF, CAML_HEAP_STATS_TABLE,
        "asked for everywhere")                                                \
   KNOB(heap_limit, "bytes", 0, 0, CAML_HEAP_LIMIT_MAX, "none=0",              \
        CAML_KNOB_ANY_TIME,                                                    \
-       "the most that the heap may hold, in pools and large blocks; past it " \
-       "the program gets Out_of_memory")                                      \
+       "the most that the heap may hold, in pools, large blocks and free "     \
+       "pages; past it the program gets Out_of_memory")                       \
   KNOB(memory_limit, "bytes", -1, -1, CAML_HEAP_LIMIT_MAX, "none=0 auto=-1",  \
        CAML_KNOB_ANY_TIME,                                                    \
        "how much memory the process may take: near it garbage is collected "  \
