@@ -16,11 +16,13 @@
 #define CAML_INTERNALS
 
 #include <stdlib.h>
+#include "caml/domain.h"
 #include "caml/heap_source.h"
 #include "caml/heap_startup.h"
 #include "caml/misc.h"
 #include "heap_collect.h"
 #include "heap_control.h"
+#include "heap_cycles.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
 #include "heap_map.h"
@@ -138,11 +140,17 @@ void caml_heap_init(void) {
 }
 
 /* What is shared is given back, so that the cycles to come finalise all of the
-   heap. */
+   heap.  The one that goes on may be past the point at which it could. */
+static void take_back_shared(void) {
+  caml_share_ask(false);
+  if (caml_share_has_some() && caml_domain_alone())
+    caml_heap_finish_cycle(false);
+}
+
 void caml_heap_stop(void) {
   caml_idle_stop(&caml_heap_idle);
   caml_pressure_stop();
-  caml_share_ask(false);
+  take_back_shared();
   caml_heap_finalise_postponed();
 }
 

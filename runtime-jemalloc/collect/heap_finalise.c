@@ -33,6 +33,7 @@
 #include "heap_collect.h"
 #include "heap_idle.h"
 #include "heap_jemalloc.h"
+#include "heap_share_part.h"
 
 struct caml_dead_block {
   struct caml_dead_block* next;
@@ -111,17 +112,24 @@ static bool is_better_later(void (*finaliser)(value)) {
     && (finaliser != caml_ba_finalize || caml_idle_is_awaited(&caml_heap_idle));
 }
 
+/* It may fork, in the middle of a sweep or a slice. */
+static void call(void (*finaliser)(value), value block) {
+  caml_share_hold();
+  finaliser(block);
+  caml_share_release();
+}
+
 void caml_heap_finalise(value block) {
   void (*finaliser)(value) = Custom_ops_val(block)->finalize;
   bool later = is_better_later(finaliser);
-  if (!later || !postpone(finaliser, block)) finaliser(block);
+  if (!later || !postpone(finaliser, block)) call(finaliser, block);
 }
 
 /* False if there is none left. */
 static bool finalise_first(void) {
   struct caml_dead_block* dead = take_first();
   if (dead == NULL) return false;
-  dead->finaliser(Val_hp(&dead->header));
+  call(dead->finaliser, Val_hp(&dead->header));
   free(dead);
   return true;
 }

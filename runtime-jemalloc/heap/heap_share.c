@@ -166,11 +166,22 @@ static mlsize_t slots_from(header_t* hp) {
 
 /* Setting apart */
 
+static _Thread_local int holds;
+
+void caml_share_hold(void) {
+  holds++;
+}
+
+void caml_share_release(void) {
+  CAMLassert(holds > 0);
+  holds--;
+}
+
 /* All of a heap that no other domain has a part of, or had one: nobody else
-   writes to it now, and what is in no list of this domain's is not the
-   heap's. */
+   writes to it now, and what is in no list of this domain's is not the heap's.
+   But for a finaliser's: see [caml_share_hold]. */
 static bool is_sole(void) {
-  return Caml_state_opt != NULL && !caml_domain_is_multicore();
+  return Caml_state_opt != NULL && !caml_domain_is_multicore() && holds == 0;
 }
 
 static bool is_wanted(void) {
@@ -232,10 +243,14 @@ static void lose(void) {
   if (share.part != NULL) share.part->all = true;
 }
 
+bool caml_share_has_some(void) {
+  return share.part != NULL || atomic_load(&caml_share_is_apart);
+}
+
 void caml_share_prefork(void) {
   bool exists;
   lock();
-  exists = share.part != NULL || atomic_load(&caml_share_is_apart);
+  exists = caml_share_has_some();
   share.forking = is_sole()
     && (exists || (is_wanted() && caml_share_can_tell()));
   if (share.forking) keep_part();
@@ -348,6 +363,7 @@ static void commit(struct caml_share_written* part) {
   have_hook();
   share.part = part;
   /* all that there was is in it: nothing leads out */
+  if (marking.gives_back && marking.was_asked) caml_share_ask_back();
   marking.gives_back = false;
   set_stage(STAGE_NONE);
   atomic_store(&caml_share_pages, &part->pages);

@@ -45,6 +45,15 @@ void caml_share_postfork_child(void);
 bool caml_share_touches(const void* block, size_t size);
 void caml_share_plug(void* block, size_t size);
 
+/* Between the two, which nest, a fork by the same thread sets nothing apart: it
+   is in the middle of a sweep, which holds a pool that is in no list, or of a
+   slice. */
+void caml_share_hold(void);
+void caml_share_release(void);
+
+/* Is something set apart, listed or not?  With the domain lock. */
+bool caml_share_has_some(void);
+
 /* The heap has ended, and its memory is gone. */
 void caml_share_end(void);
 
