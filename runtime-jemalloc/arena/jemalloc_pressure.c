@@ -11,6 +11,7 @@
 /**************************************************************************/
 
 #define _GNU_SOURCE /* SOCK_CLOEXEC */
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stddef.h>
@@ -58,21 +59,56 @@ static int decode(const char* text, unsigned char* data) {
   return *text == '\0' && n_bits < 6 ? length : -1;
 }
 
-int caml_pressure_above_streams(int fd) {
-  int above = fd;
-  assert(fd >= -1);
-  if (fd >= 0 && fd <= STDERR_FILENO) {
-    above = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
-    close(fd);
+/* From here on programs have none of their own as a rule.  The kernel's table
+   of a process grows by a few KiB for it. */
+#define LEAST_NUMBER 200
+
+/* A lower one where the process may not have so many */
+static int move_up(int fd) {
+  int up;
+  assert(fd >= 0);
+  up = fcntl(fd, F_DUPFD_CLOEXEC, LEAST_NUMBER);
+  if (up < 0 && fd > STDERR_FILENO) return fd;
+  if (up < 0) up = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+  close(fd);
+  return up;
+}
+
+struct caml_descriptor caml_descriptor_take(int fd) {
+  struct caml_descriptor descriptor = { .number = fd < 0 ? -1 : move_up(fd) };
+  struct stat s;
+  if (descriptor.number >= 0 && fstat(descriptor.number, &s) == 0) {
+    descriptor.device = s.st_dev;
+    descriptor.inode = s.st_ino;
   }
-  assert(above < 0 || above > STDERR_FILENO);
-  return above;
+  assert(descriptor.number < 0 || descriptor.number > STDERR_FILENO);
+  return descriptor;
+}
+
+bool caml_descriptor_is_own(const struct caml_descriptor* descriptor) {
+  struct stat s;
+  assert(descriptor->number == -1 || descriptor->number > STDERR_FILENO);
+  return descriptor->number >= 0 && fstat(descriptor->number, &s) == 0
+    && s.st_dev == descriptor->device && s.st_ino == descriptor->inode;
+}
+
+void caml_descriptor_close(struct caml_descriptor* descriptor) {
+  if (caml_descriptor_is_own(descriptor)) close(descriptor->number);
+  descriptor->number = -1;
+}
+
+/* A socket whose peer has gone is not to end the program by SIGPIPE. */
+static ssize_t write_some(int fd, const void* data, size_t length) {
+  ssize_t written;
+  assert(fd > STDERR_FILENO && length > 0);
+  written = send(fd, data, length, MSG_NOSIGNAL);
+  return written < 0 && errno == ENOTSOCK ? write(fd, data, length) : written;
 }
 
 /* Nothing to write is written, too. */
 static bool write_all(int fd, const void* data, int length) {
   assert(length >= 0 && length <= MOST_DATA);
-  return length == 0 || write(fd, data, (size_t)length) == length;
+  return length == 0 || write_some(fd, data, (size_t)length) == length;
 }
 
 static int connect_to(const char* path) {
@@ -89,23 +125,24 @@ static int connect_to(const char* path) {
   return fd;
 }
 
-static void open_path(const char* path, struct caml_pressure_source* source) {
+/* Returns the descriptor, or -1. */
+static int open_path(const char* path, short* events) {
   struct stat s;
-  if (stat(path, &s) != 0) return;
-  source->events = S_ISREG(s.st_mode) ? POLLPRI : POLLIN;
-  if (S_ISSOCK(s.st_mode))
-    source->fd = connect_to(path);
-  else if (S_ISREG(s.st_mode) || S_ISFIFO(s.st_mode))
-    source->fd = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
+  assert(path[0] == '/');
+  if (stat(path, &s) != 0) return -1;
+  *events = S_ISREG(s.st_mode) ? POLLPRI : POLLIN;
+  if (S_ISSOCK(s.st_mode)) return connect_to(path);
+  return S_ISREG(s.st_mode) || S_ISFIFO(s.st_mode)
+    ? open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC) : -1;
 }
 
 static bool watch_path(const char* path, const void* data, int length,
                        struct caml_pressure_source* source) {
-  open_path(path, source);
-  source->fd = caml_pressure_above_streams(source->fd);
-  if (source->fd >= 0 && !write_all(source->fd, data, length))
-    caml_pressure_close(source);
-  return source->fd >= 0;
+  source->at = caml_descriptor_take(open_path(path, &source->events));
+  if (source->at.number < 0) return false;
+  if (write_all(source->at.number, data, length)) return true;
+  caml_descriptor_close(&source->at);
+  return false;
 }
 
 static bool watch_named(const char* path, const char* text,
@@ -139,7 +176,7 @@ static bool watch_cgroup(const char* root,
 bool caml_pressure_open(const char* root, const char* watch, const char* write,
                         struct caml_pressure_source* source) {
   assert(root != NULL && source != NULL);
-  source->fd = -1;
+  source->at.number = -1;
   if (watch != NULL) return watch_named(watch, write, source);
   return watch_cgroup(root, source)
     || watch_below(root, "proc/pressure/memory", source);
@@ -156,12 +193,7 @@ static bool drain(int fd) {
 
 bool caml_pressure_take_sign(const struct caml_pressure_source* source,
                              short revents) {
-  assert(source->fd >= 0);
-  if (revents & (POLLERR | POLLNVAL)) return false;
-  return !(revents & (POLLIN | POLLHUP)) || drain(source->fd);
-}
-
-void caml_pressure_close(struct caml_pressure_source* source) {
-  if (source->fd >= 0) close(source->fd);
-  source->fd = -1;
+  if (revents & (POLLERR | POLLNVAL) || !caml_descriptor_is_own(&source->at))
+    return false;
+  return !(revents & (POLLIN | POLLHUP)) || drain(source->at.number);
 }

@@ -22,9 +22,30 @@
 #define CAML_JEMALLOC_PRESSURE_H
 
 #include <stdbool.h>
+#include <sys/types.h>
+
+/* A descriptor that stays open.  The program may close it, as daemons close all
+   that they do not know, and open something of its own by the same number: it
+   is to be asked each time whether it still is what was opened. */
+struct caml_descriptor {
+  int number;   /* -1: none */
+  dev_t device; /* of what was opened, as the next */
+  ino_t inode;  /* all of Linux's anonymous ones, as an eventfd's, are alike */
+};
+
+/* Takes [fd], and moves it to a number that programs hardly come to, on any
+   account none of the standard streams: the program may have been started
+   without them, or close and open them itself.  It is closed on exec.  None if
+   there is no such number, or if [fd] is -1. */
+struct caml_descriptor caml_descriptor_take(int fd);
+
+bool caml_descriptor_is_own(const struct caml_descriptor* descriptor);
+
+/* Closes it if it is ours.  May be called twice. */
+void caml_descriptor_close(struct caml_descriptor* descriptor);
 
 struct caml_pressure_source {
-  int fd;       /* -1: none */
+  struct caml_descriptor at;
   short events; /* that poll is to wait for */
 };
 
@@ -33,17 +54,9 @@ struct caml_pressure_source {
 bool caml_pressure_open(const char* root, const char* watch, const char* write,
                         struct caml_pressure_source* source);
 
-/* Takes what [revents] of poll say.  False if the source has ended. */
+/* Takes what [revents] of poll say.  False if the source has ended, or the
+   program has closed it. */
 bool caml_pressure_take_sign(const struct caml_pressure_source* source,
                              short revents);
-
-/* A descriptor that stays open is not to be one of the standard streams: the
-   program may have been started without them, or close and open them itself.
-   Returns [fd], or else a copy that is none of these and is closed on exec, and
-   closes [fd].  -1 if there is no such copy, or if [fd] is -1. */
-int caml_pressure_above_streams(int fd);
-
-/* May be called twice. */
-void caml_pressure_close(struct caml_pressure_source* source);
 
 #endif /* CAML_JEMALLOC_PRESSURE_H */

@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
+#include <fcntl.h>
 #include <unistd.h>
 #include "caml/misc.h"
 #include "heap_cycles.h"
@@ -40,7 +40,7 @@ static struct {
   pthread_t thread;
   bool running;              /* there is [thread]; it may have ended */
   bool stopping;
-  int wake;                  /* an eventfd, to end it; -1: none */
+  struct caml_descriptor wake[2]; /* a pipe, to end it */
   struct caml_thread_retry retry;
   _Atomic bool wanted;       /* a thread, that there is none of yet */
 } pressure;
@@ -72,16 +72,17 @@ static void relieve(void) {
   lock();
 }
 
-/* Waits for a sign.  False if the thread is to end, or none will come. */
+/* Waits for a sign.  False if the thread is to end, or none will come: as where
+   the program has closed what it did not open. */
 static bool wait_for_sign(void) {
   struct pollfd fds[] = {
-    { .fd = pressure.source.fd, .events = pressure.source.events },
-    { .fd = pressure.wake, .events = POLLIN }
+    { .fd = pressure.source.at.number, .events = pressure.source.events },
+    { .fd = pressure.wake[0].number, .events = POLLIN }
   };
   unlock();
   poll(fds, 2, -1);
   lock();
-  return !pressure.stopping
+  return !pressure.stopping && caml_descriptor_is_own(&pressure.wake[0])
     && caml_pressure_take_sign(&pressure.source, fds[0].revents);
 }
 
@@ -90,22 +91,27 @@ static void* watch(void* data) {
   caml_thread_settle();
   lock();
   while (wait_for_sign()) relieve();
-  caml_pressure_close(&pressure.source);
+  caml_descriptor_close(&pressure.source.at);
   unlock();
   return NULL;
 }
 
 static void close_all(void) {
-  caml_pressure_close(&pressure.source);
-  if (pressure.wake >= 0) close(pressure.wake);
-  pressure.wake = -1;
+  caml_descriptor_close(&pressure.source.at);
+  caml_descriptor_close(&pressure.wake[0]);
+  caml_descriptor_close(&pressure.wake[1]);
+}
+
+static bool open_wake(void) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) != 0) return false;
+  for (int i = 0; i < 2; i++) pressure.wake[i] = caml_descriptor_take(ends[i]);
+  return pressure.wake[0].number >= 0 && pressure.wake[1].number >= 0;
 }
 
 static bool start(void) {
   caml_ranked_mutex_assert_held(&pressure.lock);
-  pressure.wake =
-    caml_pressure_above_streams(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
-  if (pressure.wake >= 0
+  if (open_wake()
       && caml_thread_start(&pressure.thread, STACK_SIZE, watch, NULL))
     return true;
   close_all();
@@ -139,16 +145,26 @@ void caml_pressure_make_thread(void) {
   unlock();
 }
 
+/* True: the thread ends soon, if it has not. */
+static bool wake_up(void) {
+  caml_ranked_mutex_assert_held(&pressure.lock);
+  return caml_descriptor_is_own(&pressure.wake[1])
+    && write(pressure.wake[1].number, "", 1) == 1;
+}
+
+/* If the program has closed the pipe, the thread may wait for ever, for what
+   was opened: it looks at [stopping] before all else. */
 void caml_pressure_stop(void) {
-  bool running;
+  bool running, ends;
   lock();
   pressure.stopping = true;
   running = pressure.running;
   pressure.running = false;
-  if (running) eventfd_write(pressure.wake, 1);
+  ends = running && wake_up();
   unlock();
   if (!running) return;
-  pthread_join(pressure.thread, NULL);
+  if (ends) pthread_join(pressure.thread, NULL);
+  else pthread_detach(pressure.thread);
   close_all();
 }
 
@@ -162,7 +178,8 @@ static const char* variable(const char* name) {
 
 static void reset(void) {
   pressure.running = false;
-  pressure.wake = pressure.source.fd = -1;
+  pressure.source.at.number = -1;
+  pressure.wake[0].number = pressure.wake[1].number = -1;
   pressure.retry = (struct caml_thread_retry){ .wait = 0 };
 }
 

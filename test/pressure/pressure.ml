@@ -127,6 +127,54 @@ let streams () =
     sign ();
     falls_to ~work:allocate 100
 
+(* As daemons do with what they do not know.  Then the program opens its own, by
+   all numbers below [most]. *)
+let most = 256
+
+let reopen_all open_one =
+  build ();
+  becomes ~work:allocate "a thread" (fun () -> threads () > 1);
+  let fd_of_int : int -> Unix.file_descr = Obj.magic in
+  for i = 3 to most - 1 do
+    try Unix.close (fd_of_int i) with Unix.Unix_error (EBADF, _, _) -> ()
+  done;
+  let rec all l = match open_one () with
+    | fd -> all (fd :: l)
+    | exception Unix.Unix_error (EMFILE, _, _) -> l in
+  all []
+
+(* They are whole after a sign, and in a child that is forked then. *)
+let closed () =
+  let pipe () =
+    let ends = Unix.pipe () in
+    Unix.set_nonblock (fst ends);
+    assert (Unix.write_substring (snd ends) "12345" 0 5 = 5);
+    ends in
+  let pipes = reopen_all pipe in
+  let a, b = List.hd pipes and pipes = List.tl pipes in
+  Unix.close a; (* room for the FIFO *)
+  Unix.close b;
+  let are_whole f = List.iter (fun (a, b) -> f a; f b) pipes in
+  (* the thread may have ended *)
+  (try sign () with Unix.Unix_error (ENXIO, _, _) -> ());
+  Unix.sleepf 0.3;
+  (match Unix.fork () with
+   | 0 -> are_whole (fun fd -> ignore (Unix.fstat fd)); Unix._exit 0
+   | pid -> assert (snd (Unix.waitpid [] pid) = Unix.WEXITED 0));
+  are_whole (fun fd -> ignore (Unix.fstat fd));
+  let data = Bytes.create 8 in
+  List.iter (fun (a, _) -> assert (Unix.read a data 0 8 = 5)) pipes
+
+(* The end of the runtime writes to none of them.  Prints how many there are. *)
+let ended () =
+  let n = ref 0 in
+  let file () =
+    let name = Printf.sprintf "own.%d" !n in
+    let fd = Unix.openfile name [ O_RDWR; O_CREAT; O_TRUNC ] 0o600 in
+    incr n;
+    assert (Unix.write_substring fd "12345" 0 5 = 5) in
+  print_int (List.length (reopen_all file))
+
 let () = match Sys.argv.(1) with
   | "idle" -> idle ()
   | "busy" -> busy ()
@@ -138,4 +186,6 @@ let () = match Sys.argv.(1) with
   | "child" -> child ()
   | "domains" -> domains ()
   | "streams" -> streams ()
+  | "closed" -> closed ()
+  | "ended" -> ended ()
   | _ -> exit 2

@@ -23,6 +23,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -31,6 +32,17 @@
 #include "tree.h"
 
 static struct caml_pressure_source source;
+
+/* A socket that listens, and that connecting closes; -1: none */
+static int hang_up = -1;
+int __real_connect(int fd, const struct sockaddr* to, socklen_t length);
+int __wrap_connect(int fd, const struct sockaddr* to, socklen_t length);
+int __wrap_connect(int fd, const struct sockaddr* to, socklen_t length) {
+  int error = __real_connect(fd, to, length);
+  if (hang_up >= 0) close(hang_up);
+  hang_up = -1;
+  return error;
+}
 
 static void holds(const char* name, const char* text, size_t length) {
   char found[512];
@@ -42,12 +54,12 @@ static void holds(const char* name, const char* text, size_t length) {
 }
 
 static int setup(void** state) {
-  source.fd = -1;
+  source.at.number = -1;
   return make_tree(state);
 }
 
 static int teardown(void** state) {
-  caml_pressure_close(&source);
+  caml_descriptor_close(&source.at);
   return remove_tree(state);
 }
 
@@ -57,7 +69,7 @@ static bool look(const char* watch, const char* data) {
 
 /* What poll says now */
 static short revents(void) {
-  struct pollfd fd = { .fd = source.fd, .events = source.events };
+  struct pollfd fd = { .fd = source.at.number, .events = source.events };
   assert_true(poll(&fd, 1, 0) >= 0);
   return fd.revents;
 }
@@ -65,7 +77,7 @@ static short revents(void) {
 static void nobody(void** state) {
   (void)state;
   assert_false(look(NULL, NULL));
-  assert_int_equal(source.fd, -1);
+  assert_int_equal(source.at.number, -1);
 }
 
 #define TRIGGER "some 200000 2000000"
@@ -129,7 +141,7 @@ static void what_is_no_source(void** state) {
   assert_false(look(root, NULL)); /* a directory */
   for (int i = 0; i < 4; i++) {
     assert_false(look(in_root("psi"), bad[i]));
-    assert_int_equal(source.fd, -1);
+    assert_int_equal(source.at.number, -1);
   }
   holds("psi", "", 0);
   holds("proc/pressure/memory", "", 0);
@@ -198,8 +210,65 @@ static void an_error_ends_it(void** state) {
   assert_true(look(NULL, NULL));
   assert_true(caml_pressure_take_sign(&source, POLLPRI));
   assert_false(caml_pressure_take_sign(&source, POLLPRI | POLLERR));
-  caml_pressure_close(&source);
-  caml_pressure_close(&source);
+  caml_descriptor_close(&source.at);
+  caml_descriptor_close(&source.at);
+}
+
+/* Daemons close all that they do not know, and open their own. */
+static void what_the_program_has_by_its_number_is_left_alone(void** state) {
+  char data[8];
+  int ends[2], number;
+  (void)state;
+  file("proc/pressure/memory", "");
+  assert_true(look(NULL, NULL));
+  assert_true(caml_descriptor_is_own(&source.at));
+  number = source.at.number;
+  assert_int_equal(pipe(ends), 0);
+  assert_int_equal(dup2(ends[0], number), number);
+  assert_int_equal(write(ends[1], "hello", 5), 5);
+  assert_false(caml_descriptor_is_own(&source.at));
+  assert_false(caml_pressure_take_sign(&source, POLLIN));
+  caml_descriptor_close(&source.at);
+  assert_int_equal(read(number, data, sizeof(data)), 5);
+  assert_int_equal(close(number), 0);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+static void a_descriptor_is_out_of_the_way(void** state) {
+  struct rlimit before, few;
+  struct caml_descriptor d = caml_descriptor_take(dup(STDOUT_FILENO));
+  int lowest;
+  (void)state;
+  assert_in_range(d.number, 200, 300);
+  assert_int_equal(fcntl(d.number, F_GETFD), FD_CLOEXEC);
+  caml_descriptor_close(&d);
+  assert_int_equal(d.number, -1);
+  getrlimit(RLIMIT_NOFILE, &before);
+  few = before;
+  few.rlim_cur = 100;
+  setrlimit(RLIMIT_NOFILE, &few);
+  lowest = dup(STDOUT_FILENO);
+  d = caml_descriptor_take(lowest);
+  assert_int_equal(d.number, lowest);
+  caml_descriptor_close(&d);
+  setrlimit(RLIMIT_NOFILE, &before);
+  d = caml_descriptor_take(-1);
+  assert_int_equal(d.number, -1);
+}
+
+/* The service manager has ended before it is written to. */
+static void a_peer_that_has_gone_is_no_signal(void** state) {
+  struct sockaddr_un address = { .sun_family = AF_UNIX };
+  int listens;
+  (void)state;
+  strcpy(address.sun_path, in_root("socket"));
+  listens = socket(AF_UNIX, SOCK_STREAM, 0);
+  bind(listens, (struct sockaddr*)&address, sizeof(address));
+  assert_int_equal(listen(listens, 1), 0);
+  hang_up = listens;
+  assert_false(look(address.sun_path, "aGVsbG8="));
+  assert_int_equal(hang_up, -1);
 }
 
 int main(void) {
@@ -214,7 +283,13 @@ int main(void) {
     cmocka_unit_test_setup_teardown(too_much_to_write, setup, teardown),
     cmocka_unit_test_setup_teardown(a_fifo, setup, teardown),
     cmocka_unit_test_setup_teardown(a_socket, setup, teardown),
-    cmocka_unit_test_setup_teardown(an_error_ends_it, setup, teardown)
+    cmocka_unit_test_setup_teardown(an_error_ends_it, setup, teardown),
+    cmocka_unit_test_setup_teardown(
+      what_the_program_has_by_its_number_is_left_alone, setup, teardown),
+    cmocka_unit_test_setup_teardown(a_descriptor_is_out_of_the_way, setup,
+                                    teardown),
+    cmocka_unit_test_setup_teardown(a_peer_that_has_gone_is_no_signal, setup,
+                                    teardown)
   };
   cmocka_set_message_output(CM_OUTPUT_TAP);
   return cmocka_run_group_tests(tests, NULL, NULL);
