@@ -145,10 +145,12 @@ void caml_pressure_make_thread(void) {
   unlock();
 }
 
-/* True: the thread ends soon, if it has not. */
+/* True: the thread ends soon, if it has not.  Without an end to read from the
+   other would bring SIGPIPE. */
 static bool wake_up(void) {
   caml_ranked_mutex_assert_held(&pressure.lock);
-  return caml_descriptor_is_own(&pressure.wake[1])
+  return caml_descriptor_is_own(&pressure.wake[0])
+    && caml_descriptor_is_own(&pressure.wake[1])
     && write(pressure.wake[1].number, "", 1) == 1;
 }
 
