@@ -547,15 +547,23 @@ module Mallctl = struct
     | Ssize, [ "arena"; n; _ ] -> int_of_string_opt n
     | _ -> None
 
-  (* The numbers of all arenas, and of those destroyed, have none: jemalloc
-     5.3.1 reads behind its table there. *)
-  let check_decay ty name =
-    match decays ty name with
-    | Some n when n >= 4095 -> error name Unknown_name
+  (* 4096 is all arenas, 4097 those destroyed.  Where jemalloc 5.3.1 has no
+     value for them it reads behind its table of arenas. *)
+  let check_arena name =
+    match String.split_on_char '.' name with
+    | [ "arena"; n; what ] ->
+      let last =
+        match what with
+        | "dirty_decay_ms" | "muzzy_decay_ms" | "oversize_threshold" -> 4094
+        | "decay" | "purge" | "dss" -> 4096
+        | _ -> max_int in
+      (match int_of_string_opt n with
+       | Some n when n > last -> error name Unknown_name
+       | _ -> ())
     | _ -> ()
 
   let get_at ty name where =
-    check_decay ty name;
+    check_arena name;
     match get_unchecked ty where with
     | Ok value -> value
     | Error code -> failed name Get code
@@ -575,7 +583,7 @@ module Mallctl = struct
   let set_at ty name where value =
     if not (fits ty value) then
       error name (Refused "the value is out of range");
-    check_decay ty name;
+    check_arena name;
     if decays ty name = Some (arena_unchecked ()) then
       error name (Refused "it is a knob's: Knob.set sets it");
     if takes_heap ty name value then

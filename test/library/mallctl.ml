@@ -85,8 +85,22 @@ let () =
     (fun n ->
        get_error Ssize (Printf.sprintf "arena.%d.muzzy_decay_ms" n) Unknown_name;
        error (Printf.sprintf "arena.%d.dirty_decay_ms" n) Unknown_name
-         (fun () -> get_mib (index m 0 n)))
+         (fun () -> get_mib (index m 0 n));
+       get_error Size (Printf.sprintf "arena.%d.oversize_threshold" n)
+         Unknown_name)
     [ 4095; 4096; 4097; max_int ];
+  assert (get Size (here "arena.%d.oversize_threshold") > 0);
+  get_error String "arena.4097.dss" Unknown_name;
+  assert (get String "arena.4096.dss" = get String "arena.0.dss");
+  List.iter
+    (fun what ->
+       let name = "arena.4097." ^ what in
+       error name Unknown_name (fun () -> set Command name ());
+       error name Unknown_name
+         (fun () ->
+            set_mib (index (mib Command ("arena.0." ^ what)) 0 4097) ());
+       set Command ("arena.4096." ^ what) ())
+    [ "decay"; "purge" ];
   get_error String "stats.allocated" (Wrong_type "Size");
   get_error Uint64 "stats.allocated" (Wrong_type "Size");
   get_error Size "version" (Wrong_type "String");
