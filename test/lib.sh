@@ -3,6 +3,7 @@
 # driver reports as an error.  $tmp is an empty directory, removed at exit.
 
 set -u
+unset OCAMLPARAM # which may put our runtime into what is to be stock
 
 tests=0 failures=0
 mkdir -p "$builddir/test"
