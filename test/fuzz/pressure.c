@@ -73,8 +73,8 @@ static void check_data(const char* text, const uint8_t* data, int length) {
 static int written(size_t i, const struct caml_pressure_source* s,
                    uint8_t* data, size_t size) {
   int peer, length;
-  if (i == REGULAR) return (int)pread(s->fd, data, size, 0);
-  if (i == FIFO) return (int)read(s->fd, data, size);
+  if (i == REGULAR) return (int)pread(s->at.number, data, size, 0);
+  if (i == FIFO) return (int)read(s->at.number, data, size);
   peer = accept(listener, NULL, NULL);
   length = (int)recv(peer, data, size, MSG_DONTWAIT);
   close(peer);
@@ -85,7 +85,8 @@ static void check_source(size_t i, const char* text,
                          struct caml_pressure_source* s) {
   uint8_t data[4096];
   int length;
-  if (s->fd <= STDERR_FILENO || fcntl(s->fd, F_GETFD) != FD_CLOEXEC) abort();
+  if (s->at.number <= STDERR_FILENO
+      || fcntl(s->at.number, F_GETFD) != FD_CLOEXEC) abort();
   length = written(i, s, data, sizeof(data));
   check_data(text, data, length < 0 ? 0 : length);
   caml_pressure_take_sign(s, s->events);
@@ -102,17 +103,17 @@ static void watch_any(char* path, const char* text,
 }
 
 static void try_input(unsigned kind, char* path, const char* text) {
-  struct caml_pressure_source s = { .fd = 0 };
+  struct caml_pressure_source s = { .at = { .number = 1000 } }; /* nobody's */
   size_t i = kind % (N_NAMES + 1);
   if (truncate(path_of(REGULAR), 0) != 0) abort();
   if (i == N_NAMES) {
     watch_any(path, text, &s);
   } else if (caml_pressure_open(root, path_of(i), text, &s)) {
     check_source(i, text, &s);
-  } else if (s.fd != -1 || (i != FOLDER && n_digits(text) >= 0)) {
+  } else if (s.at.number != -1 || (i != FOLDER && n_digits(text) >= 0)) {
     abort();
   }
-  caml_pressure_close(&s);
+  caml_descriptor_close(&s.at);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -352,25 +352,37 @@ static void who_takes_all_shards_is_seen_to_wait(void** state) {
   assert_seen_to_wait(&arena.frames.shards[5].lock, lock_all);
 }
 
+static pthread_barrier_t barrier;
+
 static void* hold_decay(void* data) {
   (void)data;
   caml_arena_hold_decay(&arena);
+  pthread_barrier_wait(&barrier); /* it holds */
+  pthread_barrier_wait(&barrier); /* the test is over */
+  caml_arena_release_decay(&arena);
   return NULL;
+}
+
+static bool is_held_once(void) {
+  return atomic_load(&arena.held) == 1;
 }
 
 /* A thread that holds decay may fork; what others hold ends with them. */
 static void a_child_holds_what_its_thread_held(void** state) {
   pthread_t other;
   (void)state;
-  caml_arena_hold_decay(&arena);
+  pthread_barrier_init(&barrier, NULL, 2);
   assert_int_equal(pthread_create(&other, NULL, hold_decay, NULL), 0);
-  pthread_join(other, NULL);
+  pthread_barrier_wait(&barrier);
+  caml_arena_hold_decay(&arena);
   assert_int_equal(atomic_load(&arena.held), 2);
-  caml_arena_prefork(&arena);
-  caml_arena_postfork_child(&arena);
-  assert_int_equal(atomic_load(&arena.held), 1);
+  fork_often(3, is_held_once);
   caml_arena_release_decay(&arena);
+  assert_true(is_held_once());
+  pthread_barrier_wait(&barrier);
+  pthread_join(other, NULL);
   assert_int_equal(atomic_load(&arena.held), 0);
+  pthread_barrier_destroy(&barrier);
 }
 
 static void decay_can_be_held(void** state) {
