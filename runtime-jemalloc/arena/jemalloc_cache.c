@@ -10,9 +10,7 @@
 /*                                                                        */
 /**************************************************************************/
 
-#define _GNU_SOURCE /* nanosleep */
 #include <string.h>
-#include <time.h>
 #include "jemalloc_assert.h"
 #include "jemalloc_cache.h"
 
@@ -81,14 +79,8 @@ static bool enter_if_free(struct caml_cache* cache, unsigned n) {
   return false;
 }
 
-/* Sleeps rather than yields: who is in there may have a lower priority. */
-static void wait_a_moment(void) {
-  struct timespec moment = { 0, 20000 };
-  nanosleep(&moment, NULL);
-}
-
 static struct caml_cache_shard* enter(struct caml_cache* cache, unsigned n) {
-  while (!enter_if_free(cache, n)) wait_a_moment();
+  while (!enter_if_free(cache, n)) caml_wait_a_moment();
   return &cache->shards[n];
 }
 
@@ -415,7 +407,7 @@ void caml_cache_close(struct caml_cache* cache) {
   atomic_fetch_add(&cache->closed, 1);
   used = atomic_load(&cache->used);
   for (unsigned i = 0; i < used; i++)
-    while (atomic_load(&cache->shards[i].entered)) wait_a_moment();
+    while (atomic_load(&cache->shards[i].entered)) caml_wait_a_moment();
 }
 
 void caml_cache_open(struct caml_cache* cache) {

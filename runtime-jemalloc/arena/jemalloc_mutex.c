@@ -10,7 +10,9 @@
 /*                                                                        */
 /**************************************************************************/
 
+#define _GNU_SOURCE /* nanosleep */
 #include <stdint.h>
+#include <time.h>
 #include "jemalloc_mutex.h"
 
 void caml_ranked_mutex_init(struct caml_ranked_mutex* m, enum caml_rank rank) {
@@ -22,6 +24,11 @@ void caml_ranked_mutex_init(struct caml_ranked_mutex* m, enum caml_rank rank) {
 void caml_ranked_mutex_destroy(struct caml_ranked_mutex* m) {
   assert(!caml_rank_is_held(m->rank));
   pthread_mutex_destroy(&m->mutex);
+}
+
+void caml_wait_a_moment(void) {
+  struct timespec moment = { 0, 20000 };
+  nanosleep(&moment, NULL);
 }
 
 #ifdef DEBUG

@@ -120,4 +120,8 @@ caml_ranked_mutex_held(struct caml_ranked_mutex* m) {
   return &m->mutex;
 }
 
+/* For who tries again and again what another thread has to let go of.  Sleeps,
+   for 20 us, rather than yields: the other may have a lower priority. */
+void caml_wait_a_moment(void);
+
 #endif /* CAML_JEMALLOC_MUTEX_H */

@@ -18,7 +18,6 @@
 
 #define CAML_INTERNALS
 
-#include <time.h>
 #include "caml/domain.h"
 #include "caml/fail.h"
 #include "caml/fiber.h"
@@ -39,6 +38,7 @@
 #include "heap_pool_layout.h"
 #include "heap_relief.h"
 #include "heap_share_part.h"
+#include "jemalloc_mutex.h"
 
 static size_t limit(void) {
   return (size_t)caml_heap_knob_get(CAML_KNOB_heap_limit);
@@ -273,12 +273,6 @@ static bool make_room_as_first(size_t size, mlsize_t words, size_t max) {
   return true;
 }
 
-/* Sleeps rather than yields: who is first may have a lower priority. */
-static void wait_a_moment(void) {
-  struct timespec moment = { 0, 20000 };
-  nanosleep(&moment, NULL);
-}
-
 static void make_room_in_heap(mlsize_t wosize) {
   size_t max = limit(), size = needed(wosize);
   mlsize_t words = Whsize_wosize(wosize);
@@ -287,7 +281,7 @@ static void make_room_in_heap(mlsize_t wosize) {
   while (!reserve_room(size, words, max)
          && !make_room_as_first(size, words, max)) {
     caml_handle_gc_interrupt();
-    wait_a_moment();
+    caml_wait_a_moment();
   }
 }
 
